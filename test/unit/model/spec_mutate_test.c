@@ -122,14 +122,14 @@ static void test_mutations(void **state)
     assert_true(try_one(good, sizeof good - 1));
     for (int i = 0; i < 50000; i++) {
         char text[sizeof good + 8 * 64];
-        size_t len = sizeof good - 1, changes = 1 + next(&seed) % 6;
+        size_t len = sizeof good - 1, changes = 1 + next(&seed) % 3;
         memcpy(text, good, len);
         while (changes--)
             len = mutate(text, len, &seed);
         accepted += try_one(text, len);
     }
     /* both ways are walked */
-    assert_in_range(accepted, 2000, 25000);
+    assert_in_range(accepted, 1000, 25000);
 }
 
 int main(void)
