@@ -107,6 +107,54 @@ static void a_second_backend_sees_the_same(void **state)
     assert_string_equal(same, id);
 }
 
+struct side {
+    struct world *world;
+    struct app_want app;
+    bool is_ready;
+};
+
+static void go(void *item, void *arg)
+{
+    struct side *side = item;
+    struct backend *b = side->world->backend;
+
+    (void)arg;
+    for (int i = 0; i < 200 && !side->is_ready; i++) {
+        struct err err = { .class = ERR_NONE };
+        auto_app_seen seen = { .release_count = 0 };
+        if (b->converge(b->self, &side->app, &seen, &err))
+            return;
+        side->is_ready = seen.releases[0].stage == RELEASE_READY;
+        world_sleep(50);
+    }
+}
+
+/* They race for the network, which is not there yet. */
+static void apps_of_a_project_start_side_by_side(void **state)
+{
+    static const char *const names[] = { "a", "b", "c", "d" };
+    struct world *world = fresh(state);
+    struct err err = { .class = ERR_NONE };
+    struct side sides[countof(names)];
+    void *items[countof(names)];
+
+    world_check(world->backend->remove_network(world->backend->self, "p", &err), &err, "network");
+    world_want(world, WEB);
+    for (size_t i = 0; i < countof(names); i++) {
+        sides[i] = (struct side){ .world = world, .app = world->app };
+        sides[i].app.app = sides[i].app.app_id = names[i];
+        items[i] = &sides[i];
+    }
+    work_each(items, countof(items), countof(items), go, NULL);
+    for (size_t i = 0; i < countof(names); i++)
+        assert_true(sides[i].is_ready);
+    json_auto_t *list = NULL;
+    auto_free char *filters = engine_filters(json_pack("{s:[s]}", "name", WORLD_PREFIX));
+    world_check(engine_get(world->engine, &list, &err, "/networks?filters=%s", filters), &err,
+                "networks");
+    assert_int_equal(json_array_size(list), 1);
+}
+
 /* ---- what goes wrong ------------------------------------------------------------------------ */
 
 static void a_killed_one_is_seen_and_comes_back(void **state)
@@ -199,15 +247,20 @@ static void one_paused_by_hand_goes_on(void **state)
     assert_string_equal(json_string_value(at(json, "State", "Status")), "running");
 }
 
-/* Two that differ from what is wanted never go at the same time. */
+/* Two that differ from what is wanted never go at the same time; not even when the controller has
+ * just started and knows nothing of their readiness. */
 static void drifted_ones_go_one_by_one(void **state)
 {
     struct world *world = fresh(state);
+    struct err err = { .class = ERR_NONE };
     auto_app_seen seen = { .release_count = 0 };
 
     world_want(world, TWO_WEBS);
     world_reach(world, RELEASE_READY, &seen);
+    world->backend->close(world->backend->self);
+    world->backend = docker_backend_new(&world->config, &err);
     world_want(world, "{\"web\":{" SERVE "," CHECK ",\"replicas\":2,\"memory\":\"200Mi\"}}");
+    world_step(world, &seen); /* which finds out that both are ready */
     do {
         world_step(world, &seen);
         assert_true(seen.releases[0].instances[0].state == INSTANCE_READY ||
@@ -506,6 +559,30 @@ static void events_arrive(void **state)
     assert_true(now_ms() - began < 2000);
 }
 
+/* The daemon is away at first: its socket appears later. */
+static void the_daemon_is_found_when_it_comes_back(void **state)
+{
+    char dir[] = "/tmp/docker-flow-XXXXXX";
+    struct world *world = fresh(state);
+    struct docker_config config = world->config;
+    struct err err = { .class = ERR_NONE };
+    struct heard heard = { .came_back = false };
+
+    assert_non_null(mkdtemp(dir));
+    auto_free char *socket = xasprintf("%s/docker.sock", dir);
+    config.socket = socket;
+    struct backend *backend = docker_backend_new(&config, &err);
+    assert_int_equal(backend->watch(backend->self, on_changed, &heard, &err), 0);
+    assert_int_equal(backend->watch(backend->self, on_changed, &heard, &err), -1);
+    world_sleep(300);
+    assert_false(__atomic_load_n(&heard.came_back, __ATOMIC_RELAXED));
+    assert_int_equal(symlink(world->config.socket, socket), 0);
+    assert_true(comes_true(&heard.came_back));
+    backend->close(backend->self);
+    unlink(socket);
+    rmdir(dir);
+}
+
 struct collected {
     int lines;
     char last[256];
@@ -570,6 +647,7 @@ int main(void)
         cmocka_unit_test(an_instance_has_few_rights),
         cmocka_unit_test(a_worker_is_ready_when_it_lives_on),
         cmocka_unit_test(a_second_backend_sees_the_same),
+        cmocka_unit_test(apps_of_a_project_start_side_by_side),
         cmocka_unit_test(a_killed_one_is_seen_and_comes_back),
         cmocka_unit_test(memory_that_runs_out_is_named),
         cmocka_unit_test(one_removed_by_hand_is_made_again),
@@ -587,6 +665,7 @@ int main(void)
         cmocka_unit_test(what_is_owned_is_listed_and_removed),
         cmocka_unit_test(only_our_images_are_removed),
         cmocka_unit_test(events_arrive),
+        cmocka_unit_test(the_daemon_is_found_when_it_comes_back),
         cmocka_unit_test(logs_are_read_and_followed),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

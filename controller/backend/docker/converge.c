@@ -4,9 +4,10 @@
  * name (slot.c), acts on at most ACTS_MAX of them, probes those that run, and reports. So it is the
  * same after a restart, and a second call beside a finished state does nothing but look.
  *
- * An instance that serves but is not as wanted any more is only replaced when all others of its
- * release are ready, one at a time, so that a changed format of the create body (a new version of
- * this program) does not take an app down. */
+ * An instance that serves but is not as wanted any more is only replaced when all of its release
+ * are ready, one at a time, so that a changed format of the create body (a new version of this
+ * program) does not take an app down. One whose readiness is not known yet, because this program
+ * just started, may serve: it is probed first. */
 #include <string.h>
 
 #include "base/log.h"
@@ -99,7 +100,7 @@ static size_t choose_acts(struct slots *slots, void **chosen)
         struct slot *slot = &slots->items[i];
         if (slot->act == SLOT_LEAVE || count == ACTS_MAX)
             continue;
-        if (slot->act == SLOT_REPLACE && slot_is_ready(slot)) {
+        if (slot->act == SLOT_REPLACE && slot_may_serve(slot)) {
             if (!may_take_one)
                 continue;
             may_take_one = false;

@@ -18,6 +18,21 @@ static int look(struct docker *docker, const char *image, bool *is_there, struct
     return *is_there ? 0 : docker_except(&failed, ERR_NOT_FOUND, err);
 }
 
+/* Credentials go to the registry that they are for and to no other. */
+static int pull(struct docker *docker, const char *reference, struct err *err)
+{
+    struct engine_auth auth = { .user = docker->registry_user,
+                                .password = docker->registry_password,
+                                .server = docker->registry };
+    auto_image image = { .host = NULL };
+
+    if (image_parse(reference, &image, err))
+        return -1;
+    bool is_for_it = docker->registry && image.host && strcmp(image.host, docker->registry) == 0;
+    return engine_pull(docker->engine, reference, is_for_it ? &auth : NULL, PULL_MS,
+                       &docker->closing, err);
+}
+
 /* A registry that is away is no daemon that is away: the second look tells them apart. */
 int docker_ensure_image(struct docker *docker, const char *image, struct err *err)
 {
@@ -26,8 +41,7 @@ int docker_ensure_image(struct docker *docker, const char *image, struct err *er
 
     if (look(docker, image, &is_there, err))
         return -1;
-    if (is_there ||
-        engine_pull(docker->engine, image, NULL, PULL_MS, &docker->closing, &failed) == 0)
+    if (is_there || pull(docker, image, &failed) == 0)
         return 0;
     if (failed.class != ERR_STOPPED) {
         if (look(docker, image, &is_there, err))

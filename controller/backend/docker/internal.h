@@ -27,8 +27,9 @@ struct docker {
     struct notes *notes;
     const struct clock *clock;
     char *prefix, *installation;
-    sem_t creating;            /* IN_FLIGHT_MAX permits */
-    struct firewall *firewall; /* NULL: not wanted */
+    char *registry, *registry_user, *registry_password; /* NULL: none */
+    sem_t creating;                                     /* IN_FLIGHT_MAX permits */
+    struct firewall *firewall;                          /* NULL: not wanted */
 
     /* The event reader; see events.c. */
     struct thread *watcher;
