@@ -19,6 +19,9 @@
 enum { CLOSED_PORT = 21300, OPEN_PORT, REGISTRY_PORT };
 
 #define REGISTRY "127.0.0.1:21302"
+#define HTPASSWD                                                                                  \
+    "puller:$2b$04$7.th8sawTka420Tow/lgSOPuBIGqVibLoqRsHIN2KiMkZXuoAbdK6\n" /* bcrypt of "secret" \
+                                                                             */
 
 /* ---- a registry ----------------------------------------------------------------------------- */
 
@@ -49,9 +52,12 @@ static void registry_start(struct registry *registry)
     *registry = (struct registry){ .dir = "/tmp/docker-flow-registry-XXXXXX" };
     assert_non_null(mkdtemp(registry->dir));
     registry->config = xasprintf("%s/config.yml", registry->dir);
+    auto_free char *passwords = xasprintf("%s/htpasswd", registry->dir);
     auto_free char *text = xasprintf("version: 0.1\nlog: {level: error}\nhttp: {addr: '" REGISTRY
-                                     "'}\nstorage: {filesystem: {rootdirectory: %s/data}}\n",
-                                     registry->dir);
+                                     "'}\nstorage: {filesystem: {rootdirectory: %s/data}}\n"
+                                     "auth: {htpasswd: {realm: test, path: %s}}\n",
+                                     registry->dir, passwords);
+    world_check(fs_write(passwords, HTPASSWD, strlen(HTPASSWD), 0600, &err), &err, "htpasswd");
     world_check(fs_write(registry->config, text, strlen(text), 0600, &err), &err, "config");
     registry->thread = thread_start(registry_main, registry);
 }
@@ -76,7 +82,10 @@ static int ignore_line(void *arg, const json_t *line, struct err *err)
 
 static int push(struct world *world, struct err *err)
 {
-    static const char *const headers[] = { "X-Registry-Auth: e30=", NULL };
+    struct engine_auth auth = { .user = "puller", .password = "secret", .server = REGISTRY };
+    auto_free char *value = engine_auth_header(&auth);
+    auto_free char *header = xasprintf("X-Registry-Auth: %s", value);
+    const char *const headers[] = { header, NULL };
     struct engine_stream stream = { .method = "POST",
                                     .path = "/images/" REGISTRY "/evenkeel/shop/push?tag=one",
                                     .headers = headers,
@@ -104,11 +113,33 @@ static char *push_image(struct world *world)
     return xstrdup(json_string_value(json_array_get(json_object_get(image, "RepoDigests"), 0)));
 }
 
+static void use_registry(struct world *world, const char *password)
+{
+    struct err err = { .class = ERR_NONE };
+
+    world->backend->close(world->backend->self);
+    world->config.registry = password ? REGISTRY : NULL;
+    world->config.registry_user = "puller";
+    world->config.registry_password = password;
+    world->backend = docker_backend_new(&world->config, &err);
+}
+
+static void cannot_pull(struct world *world, const char *reference, const char *words)
+{
+    auto_app_seen seen = { .release_count = 0 };
+
+    world->release.image = reference;
+    world_step(world, &seen);
+    assert_int_equal(seen.releases[0].stage, RELEASE_NO_IMAGE);
+    if (!strstr(seen.releases[0].message, words))
+        fail_msg("%s", seen.releases[0].message);
+}
+
 static void an_image_is_pulled_by_digest(void **state)
 {
     struct world *world = *state;
     struct err err = { .class = ERR_NONE };
-    auto_app_seen seen = { .release_count = 0 }, refused = { .release_count = 0 };
+    auto_app_seen seen = { .release_count = 0 };
     struct registry registry;
 
     registry_start(&registry);
@@ -116,10 +147,11 @@ static void an_image_is_pulled_by_digest(void **state)
     world_check(engine_delete(world->engine, &err, "/images/%s?force=1", world->image), &err,
                 "rmi");
     world_want(world, "{\"worker\":{\"command\":\"sleep 1000\",\"check\":{\"grace\":\"0ms\"}}}");
-    world->release.image = REGISTRY "/evenkeel/shop:two";
-    world_step(world, &refused);
-    assert_int_equal(refused.releases[0].stage, RELEASE_NO_IMAGE);
-    assert_non_null(strstr(refused.releases[0].message, "manifest"));
+    cannot_pull(world, reference, "no basic auth credentials");
+    use_registry(world, "wrong");
+    cannot_pull(world, reference, "unauthorized");
+    use_registry(world, "secret");
+    cannot_pull(world, REGISTRY "/evenkeel/shop:two", "manifest");
     world->release.image = reference;
     world_reach(world, RELEASE_READY, &seen);
     world_clear(world);
@@ -127,6 +159,7 @@ static void an_image_is_pulled_by_digest(void **state)
                 "remove_image");
     json_auto_t *image = NULL;
     assert_int_equal(engine_inspect_image(world->engine, reference, &image, &err), -1);
+    use_registry(world, NULL);
     registry_stop(&registry);
     free(world->image);
     world->image = world_import_image(world, "evenkeel/docker-flow", "base");
