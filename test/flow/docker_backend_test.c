@@ -75,6 +75,11 @@ static void an_instance_has_few_rights(void **state)
     assert_true(json_integer_value(at(json, "HostConfig", "Memory")) > 0);
     assert_true(json_integer_value(at(json, "HostConfig", "PidsLimit")) > 0);
     assert_string_equal(json_string_value(at(json, "Config", "Image")), world->image);
+    const json_t *endpoint =
+        json_object_get(at(json, "NetworkSettings", "Networks"), WORLD_PREFIX "evenkeel-p");
+    const json_t *aliases = json_object_get(endpoint, "Aliases");
+    assert_string_equal(json_string_value(json_array_get(aliases, 0)), "web.shop");
+    assert_string_equal(json_string_value(json_array_get(aliases, 1)), "shop");
 }
 
 static void a_worker_is_ready_when_it_lives_on(void **state)
