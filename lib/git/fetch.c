@@ -166,10 +166,10 @@ int git_fetch(const char *mirror, const char *url, const struct git_credentials 
                              .deadline_ms = clock_mono_ms(clock_system()) + timeout_ms,
                              .timeout_ms = timeout_ms };
     auto_fd int lock = -1;
-    enum git_transport transport;
+    enum git_scheme scheme;
     git_oid id;
 
-    if (git_check_url(url, &transport, err) || git_parse_sha(sha, &id, err))
+    if (git_check_url(url, &scheme, err) || git_parse_sha(sha, &id, err))
         return -1;
     if (!git_name_is_ref(ref))
         return err_set(err, ERR_INVALID, "\"%.100s\" cannot be the name of a ref", ref);

@@ -186,11 +186,11 @@ static int ask_program(struct question *q, struct err *err)
     return rc ? -1 : git_listing_read_text(q->listing, output, len, err);
 }
 
-static int ask(struct question *q, enum git_transport transport, struct err *err)
+static int ask(struct question *q, enum git_scheme scheme, struct err *err)
 {
     auto_http_client *client = NULL;
 
-    if (transport != GIT_OVER_HTTP)
+    if (scheme != GIT_OVER_HTTP)
         return ask_program(q, err);
     q->client = client = http_client_new(NULL);
     return ask_http(q, err);
@@ -204,12 +204,12 @@ int git_remote_refs(const char *url, const struct git_credentials *credentials,
                           .credentials = credentials,
                           .deadline_ms = clock_mono_ms(clock_system()) + timeout_ms };
     auto_git_listing *listing = NULL;
-    enum git_transport transport;
+    enum git_scheme scheme;
 
-    if (git_check_url(url, &transport, err) || git_listing_new(names, count, &listing, err))
+    if (git_check_url(url, &scheme, err) || git_listing_new(names, count, &listing, err))
         return -1;
     q.listing = listing;
-    if (ask(&q, transport, err))
+    if (ask(&q, scheme, err))
         return err_prefix(err, "asking %.200s for its refs", url);
     git_listing_answer(listing, refs);
     return 0;

@@ -220,7 +220,7 @@ int git_run(const struct git_run *run, char **output, size_t *len, struct err *e
 
 static const struct {
     const char *prefix;
-    enum git_transport transport;
+    enum git_scheme scheme;
 } schemes[] = {
     { "file:///", GIT_OVER_FILE },
     { "http://", GIT_OVER_HTTP },
@@ -237,30 +237,30 @@ static bool is_scp_like(const char *url)
            !strstr(url, "://");
 }
 
-static int find_transport(const char *url, enum git_transport *transport, const char **rest)
+static int find_scheme(const char *url, enum git_scheme *scheme, const char **rest)
 {
     for (size_t i = 0; i < countof(schemes); i++) {
         if (!text_starts(url, schemes[i].prefix))
             continue;
-        *transport = schemes[i].transport;
+        *scheme = schemes[i].scheme;
         *rest = url + strlen(schemes[i].prefix);
         return 0;
     }
     if (!is_scp_like(url))
         return -1;
-    *transport = GIT_OVER_SSH;
+    *scheme = GIT_OVER_SSH;
     *rest = url;
     return 0;
 }
 
 /* The part before the path: no option for ssh in place of a host, no password, and for http no user
  * either. */
-static int check_host(const char *host, enum git_transport transport, struct err *err)
+static int check_host(const char *host, enum git_scheme scheme, struct err *err)
 {
     size_t len = strcspn(host, "/");
     const char *at = memrchr(host, '@', len), *colon = memchr(host, ':', len);
 
-    if (at && (transport == GIT_OVER_HTTP || (colon && colon < at)))
+    if (at && (scheme == GIT_OVER_HTTP || (colon && colon < at)))
         return err_set(err, ERR_INVALID, "the address of a repository must not hold credentials");
     if (at)
         host = at + 1;
@@ -269,7 +269,7 @@ static int check_host(const char *host, enum git_transport transport, struct err
     return 0;
 }
 
-int git_check_url(const char *url, enum git_transport *transport, struct err *err)
+int git_check_url(const char *url, enum git_scheme *scheme, struct err *err)
 {
     const char *rest = NULL;
 
@@ -277,13 +277,13 @@ int git_check_url(const char *url, enum git_transport *transport, struct err *er
         if ((unsigned char)*c <= ' ' || *c == 127 || *c == '\\')
             return err_set(err, ERR_INVALID,
                            "the address of the repository holds a space or a control character");
-    if (url[0] == '-' || strlen(url) > 2048 || find_transport(url, transport, &rest))
+    if (url[0] == '-' || strlen(url) > 2048 || find_scheme(url, scheme, &rest))
         return err_set(err, ERR_INVALID,
                        "the address of a repository begins with https://, http:// or ssh://, or is "
                        "USER@HOST:PATH");
-    if (*transport == GIT_OVER_FILE)
+    if (*scheme == GIT_OVER_FILE)
         return git_allow_file ? 0
                               : err_set(err, ERR_DENIED,
                                         "repositories in files of this machine are not allowed");
-    return check_host(rest, *transport, err);
+    return check_host(rest, *scheme, err);
 }

@@ -24,8 +24,8 @@ int git_run(const struct git_run *run, char **output, size_t *len, struct err *e
 
 /* How a remote is spoken to. ERR_INVALID for anything else, and for what could be taken for an
  * option. */
-enum git_transport { GIT_OVER_HTTP, GIT_OVER_SSH, GIT_OVER_FILE };
-int git_check_url(const char *url, enum git_transport *transport, struct err *err);
+enum git_scheme { GIT_OVER_HTTP, GIT_OVER_SSH, GIT_OVER_FILE };
+int git_check_url(const char *url, enum git_scheme *scheme, struct err *err);
 
 /* NULL without credentials. Forges that know only tokens take any user. */
 const char *git_credentials_user(const struct git_credentials *credentials);
