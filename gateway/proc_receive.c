@@ -295,11 +295,8 @@ static int start_link(struct hook *h, struct err *err)
         return err_set(err, ERR_INVALID,
                        "branches of this repository are pushed over HTTP, through the gateway");
     h->loop = loop_new(on_signal, NULL);
-    if (rpc_client_start(h->loop, &config, &h->client, err)) {
-        loop_stop(h->loop);
-        loop_run(h->loop);
+    if (rpc_client_start(h->loop, &config, &h->client, err))
         return -1;
-    }
     h->thread = thread_start(run_loop, h->loop);
     return 0;
 }
