@@ -158,9 +158,10 @@ static int check_scheme(const char *url, const char **rest, bool *is_ssh, struct
 
 static int check_user(const char *authority, bool is_ssh, struct err *err)
 {
-    size_t user = strcspn(authority, "@");
+    const char *at = strrchr(authority, '@');
+    size_t user = at ? (size_t)(at - authority) : 0;
 
-    if (!authority[user])
+    if (!at)
         return 0;
     if (!is_ssh || memchr(authority, ':', user))
         return bad_url(err, "give user and password as members of their own",
@@ -213,8 +214,8 @@ static int check_url_chars(const char *url, struct err *err)
 
 int spec_check_url(const char *url, struct err *err)
 {
-    const char *rest;
-    bool is_ssh;
+    const char *rest = url;
+    bool is_ssh = false;
 
     if (check_url_chars(url, err) || check_scheme(url, &rest, &is_ssh, err))
         return -1;
