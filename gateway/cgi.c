@@ -50,6 +50,7 @@ struct cgi {
     size_t in_waiting; /* bytes given to `in` and not yet gone */
     bool is_body_paused, is_body_over, is_in_closed;
     bool is_out_paused, is_out_over, has_exited, is_closing;
+    bool is_ended; /* by us: how it ends says nothing */
     struct cgi_head head;
     bool is_head_read;
     char *held; /* output that is not handed on yet */
@@ -108,7 +109,7 @@ static void log_complaint(const struct cgi *cgi)
 {
     auto_free char *said = text_utf8(cgi->complaint, cgi->complaint_len);
 
-    if (cgi->exit_code || cgi->exit_signal)
+    if ((cgi->exit_code || cgi->exit_signal) && !cgi->is_ended)
         log_warn("cgi program ended badly", I("code", cgi->exit_code),
                  I("signal", cgi->exit_signal), S("said", said));
 }
@@ -141,6 +142,7 @@ static void end_program(struct cgi *cgi)
     if (cgi->is_closing || uv_is_closing((uv_handle_t *)&cgi->killer) ||
         uv_is_active((uv_handle_t *)&cgi->killer))
         return;
+    cgi->is_ended = !cgi->has_exited;
     signal_group(cgi, SIGTERM);
     uv_timer_start(&cgi->killer, on_kill_time, KILL_MS, 0);
 }

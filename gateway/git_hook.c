@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "gateway/git.h"
@@ -128,6 +129,7 @@ int gateway_hook_main(int argc, char **argv)
 
     if (hook < 0)
         return 2;
+    log_set_level("error"); /* the log is what the pusher sees */
     git_setup();
     return hooks[hook].run();
 }

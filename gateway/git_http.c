@@ -152,6 +152,8 @@ static void refuse_with(struct http_request *request, const struct err *err)
  * label. */
 static bool split_path(const char *path, char **project, char **repository, const char **rest)
 {
+    if (!text_starts(path, prefix))
+        return false;
     const char *name = path + strlen(prefix);
     const char *slash = strchr(name, '/');
     const char *end = slash ? strstr(slash, ".git/") : NULL;

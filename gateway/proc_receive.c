@@ -27,15 +27,7 @@
 #include "git/pkt.h"
 #include "rpc/rpc.h"
 
-enum {
-    PUSHED_MAX = 1000,
-    INPUT_MAX = 1 << 20,
-    LINK_MS = 10000,
-    LOOK_MS = 50,
-    READ_MS = 1000,
-    TRIES_MAX = 5
-};
-static const int64_t deploy_ms_max = INT64_C(2) * 60 * 60 * 1000;
+enum { PUSHED_MAX = 1000, INPUT_MAX = 1 << 20, READ_MS = 1000, AGAIN_MS = 100, TRIES_MAX = 5 };
 
 struct hook {
     struct loop *loop;
@@ -167,19 +159,8 @@ static void say(const char *line)
 /* ---- talking to the controller
  * -------------------------------------------------------------------------------- */
 
-static bool wait_for_link(const struct hook *h)
-{
-    for (int waited_ms = 0; waited_ms < LINK_MS; waited_ms += LOOK_MS) {
-        if (rpc_client_is_up(h->client))
-            return true;
-        if (!work_sleep(LOOK_MS))
-            return false;
-    }
-    return false;
-}
-
-/* Prints what comes until the call has ended. `is_taken` is set with the first line. */
-static int follow(struct rpc_exchange *x, bool *is_taken, struct err *err)
+/* Prints what comes until the call has ended. */
+static int follow(struct rpc_exchange *x, struct err *err)
 {
     for (;;) {
         struct rpc_item item = { 0 };
@@ -192,8 +173,6 @@ static int follow(struct rpc_exchange *x, bool *is_taken, struct err *err)
             return -1;
         }
         const char *line = rc > 0 ? json_string_value(json_object_get(item.json, "line")) : NULL;
-        if (rc > 0)
-            *is_taken = true;
         if (line)
             say(line);
         if (rc > 0)
@@ -214,43 +193,46 @@ static int read_result(const json_t *result, struct err *err)
     return 0;
 }
 
-static int try_once(const struct hook *h, const struct pushed *p, bool *is_taken, struct err *err)
+/* `is_open` tells whether the controller may have taken the push. The call has no time limit of its
+ * own: how long a deploy may take is the controller's to say, and a link that is dead is noticed by
+ * its pings. */
+static int try_once(const struct hook *h, const struct pushed *p, bool *is_open, struct err *err)
 {
     auto_rpc_exchange *x = NULL;
     json_auto_t *result = NULL;
     json_auto_t *params =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:{s:s, s:s?}}", "project", h->project, "repository",
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:{s:s, s:s*}}", "project", h->project, "repository",
                   h->repository, "ref", p->ref, "old", p->old, "new", p->new, "as", "token",
                   h->token, "peer", h->peer);
 
     if (!params)
         return err_set(err, ERR_INVALID, "the name of the branch is not UTF-8");
-    if (!wait_for_link(h))
-        return err_set(err, ERR_UNAVAILABLE, "the controller is away");
-    if (rpc_client_open(h->client, "git.received", params, deploy_ms_max, &x, err) ||
-        follow(x, is_taken, err) || rpc_exchange_result(x, &result, err))
+    if (rpc_client_open(h->client, "git.received", params, 0, &x, err))
+        return -1;
+    *is_open = true;
+    if (follow(x, err) || rpc_exchange_result(x, &result, err))
         return -1;
     return read_result(result, err);
 }
 
-/* Asking again for the same commit is the same wish, so a lost link costs nothing but time. */
+/* Asking again for the same commit is the same wish, so a link that is lost in the middle costs
+ * nothing but time. */
 static void hand_over(const struct hook *h, const struct pushed *p, struct err *failed)
 {
-    bool is_taken = false;
+    bool was_open = false, is_open = true;
 
-    for (int i = 0; i < TRIES_MAX; i++) {
+    for (int i = 0; i < TRIES_MAX && is_open; i++) {
+        is_open = false;
         *failed = (struct err){ 0 };
-        if (try_once(h, p, &is_taken, failed) == 0)
+        if (try_once(h, p, &is_open, failed) == 0 ||
+            (failed->class != ERR_UNAVAILABLE && failed->class != ERR_TIMEOUT))
             return;
-        if (failed->class != ERR_UNAVAILABLE && failed->class != ERR_STOPPED)
-            return;
-        if (!work_sleep(LOOK_MS << i))
-            break;
+        was_open |= is_open;
+        work_sleep(AGAIN_MS);
     }
-    if (is_taken)
+    if (was_open)
         err_set(failed, ERR_UNAVAILABLE,
-                "the controller is away; the commit is recorded and will be deployed, see "
-                "`evenkeel explain`");
+                "the controller went away meanwhile; push again to see what became of it");
     else
         err_set(failed, ERR_UNAVAILABLE, "the controller is away, nothing was changed; push again");
 }

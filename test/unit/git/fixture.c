@@ -13,6 +13,7 @@ static const char *const env[] = {
     "HOME=/nonexistent",
     "LC_ALL=C.UTF-8",
     "GIT_CONFIG_NOSYSTEM=1",
+    "GIT_TERMINAL_PROMPT=0",
     "GIT_AUTHOR_NAME=Ann Example",
     "GIT_AUTHOR_EMAIL=ann@example.org",
     "GIT_AUTHOR_DATE=2026-01-31T08:00:00Z",
@@ -22,29 +23,50 @@ static const char *const env[] = {
     NULL,
 };
 
-char *fixture_git(const char *dir, ...)
+enum { ARGS_MAX = 32 };
+
+static void run(const char *dir, va_list args, struct proc_result *result)
 {
-    const char *argv[32] = { "git" };
+    const char *argv[ARGS_MAX + 2] = { "git" };
     size_t count = 1;
-    va_list args;
-    char *output = NULL;
-    size_t len = 0;
     struct err err = { 0 };
 
-    va_start(args, dir);
     for (const char *arg; (arg = va_arg(args, const char *));) {
-        assert_true(count < countof(argv) - 1);
+        assert_true(count <= ARGS_MAX);
         argv[count++] = arg;
     }
-    va_end(args);
     const struct proc_options options = {
-        .argv = argv, .env = env, .dir = dir, .timeout_ms = 30000, .output_max = 1 << 20
+        .argv = argv, .env = env, .dir = dir, .timeout_ms = 60000, .output_max = 1 << 20
     };
-    if (proc_check(&options, &output, &len, &err))
+    if (proc_run(&options, result, &err))
         fail_msg("git %s: %s", argv[1], err.text);
-    if (len && output[len - 1] == '\n')
-        output[len - 1] = '\0';
-    return output;
+}
+
+char *fixture_git(const char *dir, ...)
+{
+    auto_proc_result result = { 0 };
+    va_list args;
+
+    va_start(args, dir);
+    run(dir, args, &result);
+    va_end(args);
+    if (result.exit_code)
+        fail_msg("git: exit code %d: %s", result.exit_code, result.errors);
+    if (result.output_len && result.output[result.output_len - 1] == '\n')
+        result.output[result.output_len - 1] = '\0';
+    return take(&result.output);
+}
+
+int fixture_try(const char *dir, char **errors, ...)
+{
+    auto_proc_result result = { 0 };
+    va_list args;
+
+    va_start(args, errors);
+    run(dir, args, &result);
+    va_end(args);
+    *errors = take(&result.errors);
+    return result.exit_code;
 }
 
 void fixture_write(const struct fixture *f, const char *path, const char *text)

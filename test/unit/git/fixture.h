@@ -34,6 +34,9 @@ int fixture_stop(void **state);
  * argument is NULL. */
 char *fixture_git(const char *dir, ...) __attribute__((sentinel));
 
+/* The same for what may fail: the exit code, and what it said on standard error. */
+int fixture_try(const char *dir, char **errors, ...) __attribute__((sentinel));
+
 void fixture_write(const struct fixture *f, const char *path,
                    const char *text); /* in the work tree */
 
