@@ -1,7 +1,7 @@
 /* One exchange: a child with three pipes on the loop.
  *
- *   request body ──data──► in (queue ≤ IN_MAX) ──► program ──► out ──► held (≤ HELD_MAX) ──► stream
- * (backlog ≤ BACKLOG_MAX) ──► client
+ *   request body ──► in (queue ≤ IN_MAX) ──► program
+ *   program ──► out ──► held (≤ HELD_MAX) ──► stream (backlog ≤ BACKLOG_MAX) ──► client
  *
  * Each arrow stops the one before it when what follows is full: data takes nothing and is resumed
  * when the queue has gone; out is not read while held is full; held is not handed on while the

@@ -1,264 +1,21 @@
-/* Hosted git as a whole: the real git pushes and clones, through the real server, git http-backend
- * and the hooks; the controller is a real rpc server with the two methods that matter here. */
-#include "../git/fixture.h"
+/* Pushes and clones by the real git, and what must not be possible. */
+#include "world.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/loop.h"
-#include "base/text.h"
 #include "base/work.h"
-#include "gateway/git.h"
 #include "http/client.h"
-#include "rpc/rpc.h"
-
-struct world {
-    struct fixture *f;
-    char *hosted, *hooks, *socket, *address;
-    struct loop *loop;
-    struct http_server *server;
-    struct pool *pool, *bulk;
-    struct rpc_server *controller;
-    struct rpc_client *client;
-    struct git_http *git,
-        *cut_off; /* the hooks of the second look for the controller where none is */
-    atomic_bool is_cut_off;
-    struct thread *thread;
-    atomic_uint received; /* calls of git.received */
-    atomic_uint gone;     /* of them, left by the hook */
-    atomic_uint flaky;    /* calls that still lose their answer */
-};
-static struct world world;
-static const char *hook_program;
-
-/* ---- the controller
- * ------------------------------------------------------------------------------------------- */
-
-static int authorize(struct rpc_call *call, const json_t *params, json_t **result, struct err *err)
-{
-    const char *token = NULL, *project = NULL, *repository = NULL, *service = NULL, *peer = NULL;
-
-    (void)call;
-    assert_int_equal(json_unpack((json_t *)(uintptr_t)params, "{s:s, s:s, s:s, s:{s:s, s:s}}",
-                                 "project", &project, "repository", &repository, "service",
-                                 &service, "as", "token", &token, "peer", &peer),
-                     0);
-    assert_string_equal(peer, "127.0.0.1");
-    if (strcmp(token, "good") != 0 && strcmp(token, "reader") != 0)
-        return err_set(err, ERR_UNAUTHENTICATED, "no such token");
-    if (strcmp(project, "default") != 0 || strcmp(repository, "shop") != 0)
-        return err_set(err, ERR_NOT_FOUND, "there is no app %s in project %s", repository, project);
-    if (strcmp(token, "reader") == 0 && strcmp(service, "receive-pack") == 0)
-        return err_set(err, ERR_DENIED, "this token may only read");
-    *result = json_pack("{s:s, s:s, s:s}", "repository", "01REPOSITORY", "path", world.hosted,
-                        "name", "shop");
-    return 0;
-}
-
-static void on_gone(void *arg)
-{
-    (void)arg;
-    world.gone++;
-}
-
-/* The pusher of refs/heads/slow goes away before the end. */
-static int wait_for_ever(struct rpc_call *call, struct err *err)
-{
-    rpc_call_on_gone(call, on_gone, NULL);
-    while (!rpc_call_is_gone(call) && work_sleep(20))
-        ;
-    return err_set(err, ERR_STOPPED, "the pusher went away");
-}
-
-static int received(struct rpc_call *call, const json_t *params, json_t **result, struct err *err)
-{
-    const char *repository = NULL, *ref = NULL, *old = NULL, *new = NULL, *token = NULL;
-
-    world.received++;
-    assert_int_equal(json_unpack((json_t *)(uintptr_t)params, "{s:s, s:s, s:s, s:s, s:{s:s}}",
-                                 "repository", &repository, "ref", &ref, "old", &old, "new", &new,
-                                 "as", "token", &token),
-                     0);
-    assert_string_equal(repository, "01REPOSITORY");
-    assert_string_equal(token, "good");
-    if (rpc_call_send(call, json_pack("{s:s, s:i}", "line", "building \x1b[31m3/7", "seq", 1), err))
-        return -1;
-    if (strcmp(ref, "refs/heads/slow") == 0)
-        return wait_for_ever(call, err);
-    if (strcmp(ref, "refs/heads/denied") == 0)
-        return err_set(err, ERR_DENIED, "this token may not deploy");
-    if (world.flaky && world.flaky--)
-        return err_set(err, ERR_UNAVAILABLE,
-                       "the link is lost"); /* what the caller sees of a restart */
-    if (strcmp(ref, "refs/heads/bad") == 0) {
-        *result =
-            json_pack("{s:b, s:s}", "ok", 0, "message", "build failed: exit code 1\nsee the log");
-        return 0;
-    }
-    if (git_set_ref(world.hosted, ref, strspn(new, "0") == GIT_SHA_LEN ? "" : new, err))
-        return -1;
-    *result = json_pack("{s:b, s:s}", "ok", 1, "message", "live at http://shop.localhost");
-    return 0;
-}
-
-static const struct rpc_method methods[] = {
-    { "git.authorize", RPC_GATEWAY, RPC_ON_POOL, authorize },
-    { "git.received", RPC_GATEWAY, RPC_ON_BULK, received },
-};
-
-static bool authenticate(void *arg, enum rpc_kind kind, const char *name, const char *token)
-{
-    (void)arg;
-    (void)kind;
-    (void)name;
-    (void)token;
-    return false; /* over the unix socket nobody asks */
-}
-
-/* ---- the gateway
- * ---------------------------------------------------------------------------------------------- */
-
-static bool on_head(struct http_request *request, void *arg)
-{
-    (void)arg;
-    return git_http_is_for(request);
-}
-
-static void on_request(struct http_request *request, void *arg)
-{
-    (void)arg;
-    git_http_handle(world.is_cut_off ? world.cut_off : world.git, request);
-}
-
-static char *url_of(const char *user, const char *path)
-{
-    return xasprintf("http://%s%s127.0.0.1:%u%s", user, user[0] ? "@" : "",
-                     http_server_port(world.server), path);
-}
-
-static void run_loop(void *arg)
-{
-    loop_run(arg);
-}
-
-static void stop_all(void *arg)
-{
-    git_http_stop(world.git);
-    git_http_stop(world.cut_off);
-    http_server_stop(world.server);
-    rpc_client_stop(world.client);
-    rpc_server_stop(world.controller);
-    loop_stop(arg);
-}
-
-static void on_stop(void *arg)
-{
-    (void)arg;
-}
-
-static void start_controller(void)
-{
-    const struct rpc_server_config config = { .unix_path = world.socket,
-                                              .methods = methods,
-                                              .method_count = countof(methods),
-                                              .pool = world.pool,
-                                              .bulk = world.bulk,
-                                              .authenticate = authenticate };
-    struct err err = { 0 };
-
-    if (rpc_server_start(world.loop, &config, &world.controller, &err))
-        fail_msg("%s", err.text);
-}
-
-static void start_gateway(void)
-{
-    struct http_server_config config = { .host = "127.0.0.1",
-                                         .head_max = 16384,
-                                         .body_max = 1 << 20,
-                                         .stream_backlog_max = 1 << 20,
-                                         .conns_max = 100,
-                                         .request_timeout_s = 30,
-                                         .idle_timeout_s = 30,
-                                         .head = on_head,
-                                         .handler = on_request };
-    const struct rpc_client_config link = { .address = world.address,
-                                            .kind = RPC_GATEWAY,
-                                            .name = "gateway" };
-    struct err err = { 0 };
-
-    assert_int_equal(rpc_client_start(world.loop, &link, &world.client, &err), 0);
-    struct git_http_config git = { .loop = world.loop,
-                                   .controller = world.client,
-                                   .controller_address = world.address };
-    world.git = git_http_new(&git);
-    git.controller_address = "unix:/nonexistent/controller.sock";
-    world.cut_off = git_http_new(&git);
-    for (config.port = 21260; config.port < 21300; config.port++)
-        if (http_server_start(world.loop, &config, &world.server, &err) == 0)
-            break;
-    assert_non_null(world.server);
-}
-
-static void make_hosted(void)
-{
-    static const char *const names[] = { "pre-receive", "proc-receive" };
-    struct err err = { 0 };
-
-    world.hosted = fs_join(world.f->dir, "hosted.git");
-    world.hooks = fs_join(world.f->dir, "hooks");
-    assert_int_equal(fs_make_dirs(world.hooks, 0755, &err), 0);
-    for (size_t i = 0; i < countof(names); i++) {
-        auto_free char *link = fs_join(world.hooks, names[i]);
-        assert_int_equal(symlink(hook_program, link), 0);
-    }
-    assert_int_equal(git_init_hosted(world.hosted, world.hooks, &err), 0);
-}
-
-static int start(void **state)
-{
-    fixture_start(state);
-    world.f = *state;
-    world.socket = fs_join(world.f->dir, "controller.sock");
-    world.address = xasprintf("unix:%s", world.socket);
-    make_hosted();
-    world.loop = loop_new(on_stop, NULL);
-    world.pool = pool_start(4, 100);
-    world.bulk = pool_start(4, 100);
-    start_controller();
-    start_gateway();
-    world.thread = thread_start(run_loop, world.loop);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    loop_post(world.loop, stop_all, world.loop);
-    thread_join(world.thread);
-    pool_stop(world.pool);
-    pool_stop(world.bulk);
-    loop_free(world.loop);
-    free(world.hosted);
-    free(world.hooks);
-    free(world.socket);
-    free(world.address);
-    return fixture_stop(state);
-}
-
-/* ---- the tests
- * ------------------------------------------------------------------------------------------------
- */
 
 static const char shop[] = "/git/default/shop.git";
 
 /* The push's exit code. */
 static int push(const char *token, const char *refspec, char **said)
 {
-    auto_free char *url = url_of(token, shop);
+    auto_free char *url = world_url(token, shop);
 
     return fixture_try(world.f->work, said, "push", url, refspec, NULL);
 }
@@ -288,7 +45,7 @@ static char *commit_file(const char *path, const char *text)
 
 static void a_push_is_shown_and_published(void **state)
 {
-    auto_free char *said = NULL, *sha = commit_file("a", "1"), *url = url_of("x:reader", shop),
+    auto_free char *said = NULL, *sha = commit_file("a", "1"), *url = world_url("x:reader", shop),
                    *copy = fs_join(world.f->dir, "copy");
 
     (void)state;
@@ -331,7 +88,7 @@ static void a_rejected_push_says_why_and_moves_nothing(void **state)
 
 static void branches_of_one_push_are_answered_each(void **state)
 {
-    auto_free char *url = url_of("x:good", shop), *said = NULL, *atomic = NULL,
+    auto_free char *url = world_url("x:good", shop), *said = NULL, *atomic = NULL,
                    *sha = fixture_git(world.f->work, "rev-parse", "HEAD", NULL);
 
     (void)state;
@@ -441,7 +198,7 @@ static void a_push_past_the_gateway_is_refused(void **state)
 
 static pid_t start_push(const char *refspec)
 {
-    auto_free char *url = url_of("x:good", shop);
+    auto_free char *url = world_url("x:good", shop);
     char *argv[] = { (char *)(uintptr_t) "git",
                      (char *)(uintptr_t) "-C",
                      world.f->work,
@@ -499,7 +256,7 @@ static void who_may_what(void **state)
 
     (void)state;
     for (size_t i = 0; i < countof(cases); i++) {
-        auto_free char *url = url_of(cases[i].user, cases[i].path), *said = NULL;
+        auto_free char *url = world_url(cases[i].user, cases[i].path), *said = NULL;
         assert_int_not_equal(fixture_try(world.f->work, &said, "push", url, cases[i].refspec, NULL),
                              0);
         says(said, cases[i].says);
@@ -511,7 +268,7 @@ static long status_of(const char *method, const char *path, const char *header)
     const char *const headers[] = { header, NULL };
     auto_http_client *client = http_client_new(NULL);
     auto_http_answer answer = { 0 };
-    auto_free char *url = url_of("", path);
+    auto_free char *url = world_url("", path);
     const struct http_call call = {
         .method = method, .url = url, .headers = headers, .timeout_ms = 20000
     };
@@ -577,6 +334,6 @@ int main(int argc, char **argv)
 
     if (argc != 2)
         return 2;
-    hook_program = argv[1];
-    return cmocka_run_group_tests(tests, start, stop);
+    world.hook_program = argv[1];
+    return cmocka_run_group_tests(tests, world_start, world_stop);
 }

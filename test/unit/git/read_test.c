@@ -245,6 +245,11 @@ static void an_archive_is_what_was_committed(void **state)
     archive(mirror, sha, ".", &c);
     auto_free char *folder = unpack(f, &c, "whole");
     free(c.data);
+    archive(f->bare, sha, ".", &c); /* not made by git_init: here the attributes do their work */
+    auto_free char *changed = unpack(f, &c, "changed"), *ignored = fs_join(changed, "ignored");
+    free(c.data);
+    assert_false(fs_exists(ignored));
+    has_file(changed, "crlf.bat", "echo\r\n");
     has_file(folder, "evenkeel.yaml", "app: shop\n");
     has_file(folder, "web/app/index.html", "hello\n");
     has_file(folder, "ignored", "here all the same\n");
