@@ -8,8 +8,8 @@
  * Is the running HAProxy the one that was told everything? A mark that is in no file, only in the
  * running map ("!mark"), says so: it is gone after a restart or reload, is different when this
  * controller is a new one, and is forgotten here when a command fails. Without the mark everything
- * is read from HAProxy and compared, once; with it, a change costs what it changes. ':' and '!' are
- * in no host, so the mark matches no request.
+ * is read from HAProxy and compared, once; with it, a change costs what it changes.
+ * The mark's value names no backend, so a request for the host "!mark" is one for an unknown host.
  *
  * A server goes only when it has no connections, idle ones included; until then it stays in
  * maintenance and its slot is `leftover`: tried again with each change and check, and not given to
