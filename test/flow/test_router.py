@@ -1,9 +1,12 @@
 """controller/router against a real HAProxy: what clients see while apps come, change and go."""
+import base64
+import hashlib
 import http.client
 import http.server
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -68,7 +71,10 @@ class WebSocketLike:
         head = b""
         while b"\r\n\r\n" not in head:
             head += conn.recv(4096)
-        conn.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+        key = re.search(rb"(?i)sec-websocket-key: *(\S+)", head)[1]  # HAProxy checks the answer to it (RFC 6455)
+        accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+        conn.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                     b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n")
         while data := conn.recv(4096):
             conn.sendall(data)
 
@@ -170,6 +176,14 @@ def get(host, path="/", **headers):
 def served_by(host, path="/"):
     response, body = get(host, path)
     return body["name"] if response.status == 200 else response.status
+
+
+def open_websocket(host):
+    ws = socket.create_connection(("127.0.0.1", PORT), 5)
+    ws.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+               "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode())
+    assert b" 101 " in ws.recv(4096)
+    return ws
 
 
 def test_app_comes_and_goes(router):
@@ -369,9 +383,7 @@ def test_new_controller_after_lost_files(router):
 def test_other_connections_survive_changes(router):
     far = WebSocketLike("ws-web-1")
     router.apply("ws", [route("ws.test")], [far.upstream()])
-    with socket.create_connection(("127.0.0.1", PORT), 5) as ws:
-        ws.sendall(b"GET / HTTP/1.1\r\nHost: ws.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
-        assert b"101" in ws.recv(4096)
+    with open_websocket("ws.test") as ws:
         for i in range(50):
             one = Echo(f"shop-web-v{i}-1") if i % 10 == 0 else one
             router.apply(f"shop{i % 3}", [route(f"shop{i % 3}.test", f"/p{i}")], [one.upstream()])
@@ -384,9 +396,7 @@ def test_growing_past_the_slots(router):
     far = WebSocketLike("ws-web-1")
     router.apply("ws", [route("ws.test")], [far.upstream()])
     one = Echo("one")
-    with socket.create_connection(("127.0.0.1", PORT), 5) as ws:
-        ws.sendall(b"GET / HTTP/1.1\r\nHost: ws.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
-        assert b"101" in ws.recv(4096)
+    with open_websocket("ws.test") as ws:
         for i in range(9):
             router.apply(f"app{i}", [route(f"app{i}.test")], [one.upstream()])
             assert served_by(f"app{i}.test") == "one"
@@ -401,13 +411,13 @@ def test_refused_routes_are_left_out_and_named(router):
     for bad in (route("bad host.test"), route("x.test; del map y"), route("x.test", "/a b"), route("x.test", "/a\nb"),
                 route("x.test", "/../x"), route("x.test", "/a%2fb"), route("-x.test"), route("a..b"), route("x.test", site="../..")):
         answer = router.apply("a", [bad, route("a.test")], [one.upstream()], ok=False)
-        assert answer["class"] == "invalid" and router.do("acknowledged", app="a")["value"] == router.generation
+        assert answer["class"] == "invalid_argument" and router.do("acknowledged", app="a")["value"] == router.generation
         assert served_by("a.test") == "one"
     evil = {**one.upstream(), "instance": "x 127.0.0.1:1; shutdown frontend http"}
-    assert router.apply("a", [route("a.test")], [evil, one.upstream()], ok=False)["class"] == "invalid"
+    assert router.apply("a", [route("a.test")], [evil, one.upstream()], ok=False)["class"] == "invalid_argument"
     assert served_by("a.test") == "one"
     answer = router.apply("b", [route("a.test"), route("b.test")], [one.upstream()], ok=False)
-    assert answer["class"] == "conflict" and "a.test/" in answer["text"]
+    assert answer["class"] == "failed_precondition" and "a.test/" in answer["text"]
     assert [served_by("a.test"), served_by("b.test")] == ["one", "one"]
 
 
