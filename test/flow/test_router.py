@@ -24,6 +24,7 @@ class Echo(http.server.ThreadingHTTPServer):
     """An instance: answers with its name and what it was asked; /slow takes a while."""
 
     daemon_threads = True
+    request_queue_size = 128  # the default of 5 makes the kernel drop connections of a burst
 
     def __init__(self, name):
         outer = self
