@@ -180,6 +180,12 @@ static int check_owner(const struct state *state, const struct routed_app *app, 
     return 0;
 }
 
+/* Artifacts are "sha256:HEX"; the map and the folders of sites have the HEX alone. */
+static const char *bare_digest(const char *site)
+{
+    return site && text_starts(site, "sha256:") ? site + 7 : site;
+}
+
 static int build_entry(const struct state *state, struct routed_app *app,
                        const struct routed_app *before, const struct app_route *want,
                        struct err *err)
@@ -188,7 +194,7 @@ static int build_entry(const struct state *state, struct routed_app *app,
 
     if (route_key(want->host, want->path, &key, err) || check_owner(state, app, key, err))
         return -1;
-    if (want->process ? !name_is_plain(want->process) : !name_is_digest(want->site))
+    if (want->process ? !name_is_plain(want->process) : !name_is_digest(bare_digest(want->site)))
         return err_set(err, ERR_INVALID, "the router does not take the target of %s", key);
     if (want->process)
         add_slot(app, before, want->process);
@@ -196,7 +202,9 @@ static int build_entry(const struct state *state, struct routed_app *app,
     app->entries[app->entry_count++] = (struct entry){
         .key = take(&key),
         .process = want->process ? xstrdup(want->process) : NULL,
-        .site = want->process ? NULL : xasprintf("sites.%s%s", want->site, want->spa ? ".spa" : ""),
+        .site = want->process
+                    ? NULL
+                    : xasprintf("sites.%s%s", bare_digest(want->site), want->spa ? ".spa" : ""),
         .app = app,
     };
     return 0;
