@@ -22,7 +22,8 @@ static const char *const codes[] = {
     [ERR_UNIMPLEMENTED] = "unimplemented",
 };
 
-static void set(struct err *err, enum err_class class, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void set(struct err *err, enum err_class class,
+                                                      const char *fmt, va_list ap)
 {
     *err = (struct err){ .class = class };
     vsnprintf(err->text, sizeof err->text, fmt, ap);

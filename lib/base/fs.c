@@ -93,18 +93,21 @@ int fs_read(const char *path, size_t size_max, char **data, size_t *len, struct 
 int fs_make_dirs(const char *path, mode_t mode, struct err *err)
 {
     auto_free char *copy = xstrdup(path);
+    struct stat st;
 
-    for (char *p = copy + 1;; p++) {
-        if (*p != '/' && *p != '\0')
+    for (char *p = copy; *p; p++) {
+        if (*p != '/' || p == copy)
             continue;
-        char end = *p;
         *p = '\0';
         if (mkdir(copy, mode) && errno != EEXIST)
             return err_errno(err, errno, "making the folder %s", copy);
-        if (end == '\0')
-            return 0;
-        *p = end;
+        *p = '/';
     }
+    if (mkdir(copy, mode) == 0)
+        return 0;
+    if (errno == EEXIST && stat(copy, &st) == 0 && !S_ISDIR(st.st_mode))
+        return err_set(err, ERR_EXISTS, "making the folder %s: it is a file", copy);
+    return errno == EEXIST ? 0 : err_errno(err, errno, "making the folder %s", copy);
 }
 
 int fs_remove_tree(const char *path, struct err *err)

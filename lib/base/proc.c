@@ -7,6 +7,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -169,16 +170,14 @@ static int must_end(const struct run *r, int64_t deadline_ms, struct err *err)
     if (work_stopping || (o->cancelled && __atomic_load_n(o->cancelled, __ATOMIC_SEQ_CST)))
         return err_set(err, ERR_STOPPED, "%s was stopped", o->argv[0]);
     if (clock_mono_ms(clock_system()) > deadline_ms)
-        return err_set(err, ERR_TIMEOUT, "%s took longer than %lld s", o->argv[0],
-                       (long long)o->timeout_ms / 1000);
+        return err_set(err, ERR_TIMEOUT, "%s took longer than %lld ms", o->argv[0],
+                       (long long)o->timeout_ms);
     return 0;
 }
 
 /* Moves bytes until the child closed both its outputs. */
-static int pump(struct run *r, struct err *err)
+static int pump(struct run *r, int64_t deadline_ms, struct err *err)
 {
-    int64_t deadline_ms = clock_mono_ms(clock_system()) + r->options->timeout_ms;
-
     while (r->out >= 0 || r->errors >= 0) {
         struct pollfd fds[] = { { r->out, POLLIN, 0 },
                                 { r->errors, POLLIN, 0 },
@@ -197,6 +196,22 @@ static int pump(struct run *r, struct err *err)
     return 0;
 }
 
+/* Closing the outputs is not ending: a child may go on without them. */
+static int wait_exit(const struct run *r, int64_t deadline_ms, struct err *err)
+{
+    auto_fd int pidfd = (int)syscall(SYS_pidfd_open, r->pid, 0);
+
+    if (pidfd < 0)
+        return err_errno(err, errno, "watching %s", r->options->argv[0]);
+    for (;;) {
+        struct pollfd fd = { pidfd, POLLIN, 0 };
+        if (poll(&fd, 1, LOOK_MS) > 0)
+            return 0;
+        if (must_end(r, deadline_ms, err))
+            return -1;
+    }
+}
+
 static int reap(pid_t pid)
 {
     int status;
@@ -206,18 +221,30 @@ static int reap(pid_t pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/* From the start to the exit, or to the SIGKILL. */
+static int attend(struct run *r, int *exit_code, struct err *err)
+{
+    int64_t deadline_ms = clock_mono_ms(clock_system()) + r->options->timeout_ms;
+    int rc = pump(r, deadline_ms, err);
+
+    close_fd(&r->in);
+    if (rc == 0)
+        rc = wait_exit(r, deadline_ms, err);
+    if (rc) {
+        kill(-r->pid, SIGKILL);
+        kill(r->pid, SIGKILL); /* it may have moved to another group */
+    }
+    *exit_code = reap(r->pid);
+    return rc;
+}
+
 int proc_run(const struct proc_options *options, struct proc_result *result, struct err *err)
 {
     struct run r = { .options = options, .in = -1, .out = -1, .errors = -1 };
     int rc = start(&r, err);
 
-    if (rc == 0) {
-        rc = pump(&r, err);
-        if (rc)
-            kill(-r.pid, SIGKILL);
-        close_fd(&r.in);
-        result->exit_code = reap(r.pid);
-    }
+    if (rc == 0)
+        rc = attend(&r, &result->exit_code, err);
     close_fd(&r.in);
     close_fd(&r.out);
     close_fd(&r.errors);

@@ -35,7 +35,8 @@ struct proc_result {
     char *errors; /* the last 4 KiB of standard error, valid UTF-8, no newline at the end */
 };
 
-/* 0 when it ran to its end, whatever the exit code. */
+/* 0 when it ran to its end, whatever the exit code. SIGPIPE must be ignored (loop_new does) where
+ * there is `input`. */
 int proc_run(const struct proc_options *options, struct proc_result *result, struct err *err);
 void proc_result_done(struct proc_result *result);
 

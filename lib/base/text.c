@@ -104,17 +104,21 @@ struct unit {
 static bool with_unit(const char *text, const struct unit *units, size_t count, int64_t *value)
 {
     size_t digits = text ? strspn(text, "0123456789") : 0;
-    int64_t n;
+    int64_t n, product;
 
     if (digits == 0 || digits > 15)
         return false;
     auto_free char *number = xstrndup(text, digits);
     if (!text_int(number, &n))
         return false;
-    for (size_t i = 0; i < count; i++)
+    size_t i = 0;
+    for (; i < count; i++)
         if (strcmp(text + digits, units[i].name) == 0)
-            return !__builtin_mul_overflow(n, units[i].factor, value);
-    return false;
+            break;
+    if (i == count || __builtin_mul_overflow(n, units[i].factor, &product))
+        return false;
+    *value = product;
+    return true;
 }
 
 bool text_duration_ms(const char *text, int64_t *ms)
@@ -286,11 +290,14 @@ char *text_url_unescape(const char *text, size_t len)
 
 char *text_time(int64_t unix_ms)
 {
-    time_t seconds = unix_ms / 1000;
+    /* RFC 3339 has years of four digits: 0000 to 9999 */
+    const int64_t first = INT64_C(-62167219200000), last = INT64_C(253402300799999);
+    int64_t ms = unix_ms < first ? first : unix_ms > last ? last : unix_ms;
+    int part = (int)((ms % 1000 + 1000) % 1000);
+    time_t seconds = (ms - part) / 1000;
     struct tm tm;
-    char text[32];
 
     gmtime_r(&seconds, &tm);
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-    return xasprintf("%s.%03dZ", text, (int)(unix_ms % 1000));
+    return xasprintf("%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900, tm.tm_mon + 1,
+                     tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, part);
 }

@@ -36,7 +36,8 @@ void *text_unbase64(const char *text, size_t len, size_t *out_len);
 char *text_url_escape(const char *text);
 char *text_url_unescape(const char *text, size_t len);
 
-/* RFC 3339 in UTC with milliseconds: "2026-01-31T08:00:00.000Z". */
+/* RFC 3339 in UTC with milliseconds: "2026-01-31T08:00:00.000Z"; years outside 0 to 9999 become the
+ * nearest inside. */
 char *text_time(int64_t unix_ms);
 
 #endif

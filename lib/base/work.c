@@ -40,6 +40,8 @@ static struct timespec deadline_after(clockid_t clock, int64_t ms)
 {
     struct timespec t;
 
+    if (ms < 0)
+        ms = 0;
     clock_gettime(clock, &t);
     t.tv_sec += ms / 1000;
     t.tv_nsec += ms % 1000 * 1000000;
@@ -52,12 +54,12 @@ static struct timespec deadline_after(clockid_t clock, int64_t ms)
 
 bool work_sleep(int64_t ms)
 {
-    struct timespec until = deadline_after(CLOCK_REALTIME, ms);
+    struct timespec until = deadline_after(CLOCK_MONOTONIC, ms);
     int rc = 0;
 
     pthread_mutex_lock(&stop_lock);
     while (!work_stopping && rc != ETIMEDOUT)
-        rc = pthread_cond_timedwait(&stop_wake, &stop_lock, &until);
+        rc = pthread_cond_clockwait(&stop_wake, &stop_lock, CLOCK_MONOTONIC, &until);
     pthread_mutex_unlock(&stop_lock);
     return !work_stopping;
 }
@@ -84,9 +86,7 @@ struct ticker {
 static void ticker_wait(struct ticker *t, int64_t ms)
 {
     enum { FOREVER_MS = 1000 * 86400 };
-    struct timespec until = deadline_after(CLOCK_MONOTONIC, ms < 0            ? 0
-                                                            : ms < FOREVER_MS ? ms
-                                                                              : FOREVER_MS);
+    struct timespec until = deadline_after(CLOCK_MONOTONIC, ms < FOREVER_MS ? ms : FOREVER_MS);
 
     while (!t->stop && !t->kicked)
         if (pthread_cond_timedwait(&t->wake, &t->lock, &until) == ETIMEDOUT)
