@@ -8,11 +8,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "gateway/git.h"
 #include "gateway/problem.h"
 #include "gateway/rest.h"
 #include "gateway/routes.h"
 #include "gateway/sse.h"
+#ifdef GATEWAY_GIT
+#include "gateway/git.h"
+#endif
 
 enum {
     HEAD_MAX = 32 * 1024,
@@ -27,26 +29,36 @@ enum {
  */
 
 #ifdef GATEWAY_GIT
-static bool is_git(struct gateway *gateway, struct http_request *request)
+static void start_git(struct gateway *gateway)
 {
-    return gateway_git_head(gateway, request);
-}
+    const struct gateway_config *c = gateway->config;
+    const struct git_http_config config = {
+        .loop = gateway->loop,
+        .controller = gateway->rpc,
+        .controller_address = c->controller_address,
+        .controller_ca_file = *c->controller_ca ? c->controller_ca : NULL,
+        .controller_token = gateway->token,
+    };
 
-static void serve_git(struct gateway *gateway, struct http_request *request)
-{
-    gateway_git_serve(gateway, request);
+    gateway->git = git_http_new(&config);
 }
 #else
-static bool is_git(struct gateway *gateway, struct http_request *request)
+static void start_git(struct gateway *gateway)
 {
     (void)gateway;
+}
+static void git_http_stop(struct git_http *git)
+{
+    (void)git;
+}
+static bool git_http_is_for(const struct http_request *request)
+{
     (void)request;
     return false;
 }
-
-static void serve_git(struct gateway *gateway, struct http_request *request)
+static void git_http_handle(struct git_http *git, struct http_request *request)
 {
-    (void)gateway;
+    (void)git;
     (void)request;
 }
 #endif
@@ -77,7 +89,8 @@ static bool wants_events(const struct http_request *request)
 
 static bool on_head(struct http_request *request, void *arg)
 {
-    return is_git(arg, request);
+    (void)arg;
+    return git_http_is_for(request);
 }
 
 static void on_request(struct http_request *request, void *arg)
@@ -87,8 +100,8 @@ static void on_request(struct http_request *request, void *arg)
     json_auto_t *members = NULL;
     auto_free char *allow = NULL;
 
-    if (is_git(gateway, request)) {
-        serve_git(gateway, request);
+    if (git_http_is_for(request)) {
+        git_http_handle(gateway->git, request);
         return;
     }
     enum route_found found = route_find(http_request_method(request), http_request_path(request),
@@ -174,6 +187,7 @@ int gateway_start(struct loop *loop, const struct gateway_config *config, struct
         gateway_free(gateway);
         return -1;
     }
+    start_git(gateway);
     log_info("listening", S("host", config->listen_host),
              I("port", http_server_port(gateway->http)));
     *out = gateway;
@@ -182,6 +196,9 @@ int gateway_start(struct loop *loop, const struct gateway_config *config, struct
 
 void gateway_stop(struct gateway *gateway)
 {
+    if (!gateway)
+        return;
+    git_http_stop(take(&gateway->git));
     if (gateway->http)
         http_server_stop(take(&gateway->http)); /* first: it cancels the calls */
     if (gateway->rpc)

@@ -29,7 +29,8 @@ struct gateway {
     struct rpc_client *rpc;
     const struct gateway_config *config; /* the caller's, lives longer */
     struct http_server *http;
-    char *token; /* this gateway's own, for the link; NULL: none */
+    struct git_http *git; /* NULL in a build without hosted git */
+    char *token;          /* this gateway's own, for the link; NULL: none */
 };
 
 int gateway_start(struct loop *loop, const struct gateway_config *config, struct gateway **gateway,

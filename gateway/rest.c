@@ -16,7 +16,6 @@ enum {
     CALL_MS = 30000,
     LINK_WAIT_MS = 10000,              /* for the controller to come back */
     PARAMS_MAX = RPC_FRAME_MAX - 1024, /* they travel in one frame, with the call around them */
-    RETRIES_MAX = 3,
 };
 
 struct call {
@@ -25,7 +24,7 @@ struct call {
     const struct route *route;
     json_t *params;
     struct rpc_async *rpc; /* while under way */
-    unsigned retries;
+    bool is_repeated;
 };
 
 static void call_free(struct call *call)
@@ -83,7 +82,7 @@ static void start(struct call *call);
 /* Reading, or only saying "look there": twice is as good as once. */
 static bool may_repeat(const struct call *call)
 {
-    return call->retries < RETRIES_MAX &&
+    return !call->is_repeated &&
            (strcmp(call->route->method, "GET") == 0 || (call->route->flags & ROUTE_HOOK));
 }
 
@@ -93,7 +92,7 @@ static void on_done(void *arg, const json_t *result, const struct err *err)
 
     call->rpc = NULL;
     if (err && err->class == ERR_UNAVAILABLE && may_repeat(call)) {
-        call->retries++;
+        call->is_repeated = true;
         start(call);
         return;
     }
@@ -115,7 +114,8 @@ static void on_gone(void *arg)
 static void start(struct call *call)
 {
     const struct rpc_async_events events = { .done = on_done, .arg = call };
-    int64_t limit_ms = rpc_client_is_up(call->gateway->rpc) ? CALL_MS : LINK_WAIT_MS;
+    int64_t limit_ms =
+        !call->is_repeated && rpc_client_is_up(call->gateway->rpc) ? CALL_MS : LINK_WAIT_MS;
 
     call->rpc = rpc_client_start_call(call->gateway->rpc, call->route->rpc, call->params, limit_ms,
                                       &events);

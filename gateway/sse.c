@@ -25,7 +25,8 @@
 enum {
     START_MS = 300,
     HEARTBEAT_MS = 15000,
-    RETRIES_MAX = 100, /* of a call whose link was lost, without an event in between */
+    RETRIES_MAX =
+        5, /* of a call whose link was lost, without an event in between; each waits for the link */
 };
 
 struct sse {
