@@ -1,11 +1,12 @@
-/* The app spec: what an app should be, as one document. Parsed from evenkeel.yaml (plus Procfile) and from the API,
- * checked strictly by one table, merged, and split into the part that a build depends on and the part that running depends
- * on. No I/O.
+/* The app spec: what an app should be, as one document. Parsed from evenkeel.yaml (plus Procfile)
+ * and from the API, checked strictly by one table, merged, and split into the part that a build
+ * depends on and the part that running depends on. No I/O.
  *
- * A document comes in two forms. *Sparse*: only what somebody wrote, checked and with units normalised (durations as
- * integer milliseconds, sizes as integer bytes); this is what a repository's file and the API's overlay are. *Full*: file and overlay
- * merged, every default filled in; what the rest of the program reads. Both are JSON objects in snake_case with the keys of DESIGN's
- * evenkeel.yaml; schema/app.schema.json describes the sparse form. */
+ * A document comes in two forms. *Sparse*: only what somebody wrote, checked and with units
+ * normalised (durations as integer milliseconds, sizes as integer bytes); this is what a
+ * repository's file and the API's overlay are. *Full*: file and overlay merged, every default
+ * filled in; what the rest of the program reads. Both are JSON objects in snake_case with the keys
+ * of DESIGN's evenkeel.yaml; schema/app.schema.json describes the sparse form. */
 #ifndef MODEL_SPEC_H
 #define MODEL_SPEC_H
 
@@ -18,37 +19,47 @@
 
 enum { SPEC_SIZE_MAX = 256 * 1024 };
 
-/* YAML bytes → sparse document. ERR_INVALID with field, and "FILE:LINE: …" in the text; unknown keys name the nearest known one in
- * the hint. Aliases, tags, duplicate keys and depth over 16 are refused. `file` is only for messages. */
-int spec_parse_yaml(const char *text, size_t len, const char *file, json_t **sparse, struct err *err);
+/* YAML bytes → sparse document. ERR_INVALID with field, and "FILE:LINE: …" in the text; unknown
+ * keys name the nearest known one in the hint. Aliases, tags, duplicate keys and depth over 16 are
+ * refused. `file` is only for messages. */
+int spec_parse_yaml(const char *text, size_t len, const char *file, json_t **sparse,
+                    struct err *err);
 
-/* The same check for a document from the API. `null` as a member means "unset" and is kept for spec_merge. */
+/* The same check for a document from the API. `null` as a member means "unset" and is kept for
+ * spec_merge. */
 int spec_check(const json_t *document, json_t **sparse, struct err *err);
 
 /* A Procfile's "name: command" lines → sparse {processes: …}. */
 int spec_parse_procfile(const char *text, size_t len, json_t **sparse, struct err *err);
 
-/* `over` on top of `under`, objects merged member by member, arrays and scalars replaced, null removes (RFC 7396). */
+/* `over` on top of `under`, objects merged member by member, arrays and scalars replaced, null
+ * removes (RFC 7396). */
 json_t *spec_merge(const json_t *under, const json_t *over);
 
-/* Sparse → full. `name` is the app's, `host` its default host (used for one route when the spec has none and there is a web process or a site).
- * Checks what only the whole can show: routes to processes that exist, a port where there is a route, a base for `command`,
- * unsupported combinations. */
-int spec_complete(const json_t *sparse, const char *name, const char *host, json_t **full, struct err *err);
+/* Sparse → full. `name` is the app's, `host` its default host (used for one route when the spec has
+ * none and there is a web process or a site). Checks what only the whole can show: routes to
+ * processes that exist, a port where there is a route, a base for `command`, unsupported
+ * combinations. */
+int spec_complete(const json_t *sparse, const char *name, const char *host, json_t **full,
+                  struct err *err);
 
-/* The part of a full document that a build depends on, and the rest. Canonical: equal meaning gives equal bytes from spec_canonical. */
+/* The part of a full document that a build depends on, and the rest. Canonical: equal meaning gives
+ * equal bytes from spec_canonical. */
 json_t *spec_build_part(const json_t *full);
 json_t *spec_runtime_part(const json_t *full);
 char *spec_canonical(const json_t *value); /* compact, sorted keys */
 
-/* Content keys: lower-case hex SHA-256; see DESIGN section 4. `tree` is the git tree id of the build context (for method image: ""). `stack_digest`
- * is the digest of the base image as far as known, or "". `project` is "" unless the build uses secrets or private base images. */
-char *spec_build_key(const json_t *full, const char *tree, const char *stack_digest, const char *project);
+/* Content keys: lower-case hex SHA-256; see DESIGN section 4. `tree` is the git tree id of the
+ * build context (for method image: ""). `stack_digest` is the digest of the base image as far as
+ * known, or "". `project` is "" unless the build uses secrets or private base images. */
+char *spec_build_key(const json_t *full, const char *tree, const char *stack_digest,
+                     const char *project);
 char *spec_release_key(const json_t *full, const char *artifact_digest);
 
-/* ---- reading a full document ---------------------------------------------------------------------------------- */
+/* ---- reading a full document
+ * ---------------------------------------------------------------------------------- */
 
-struct build_spec { /* borrows from the document */
+struct build_spec {         /* borrows from the document */
     const char *method;     /* dockerfile, command, static, image, (auto is resolved before) */
     const char *output;     /* image, site */
     const char *context;    /* folder in the repository, "." */
@@ -57,13 +68,14 @@ struct build_spec { /* borrows from the document */
     const char *run;        /* build script (command) */
     const char *site;       /* folder of the site below the context (output site) */
     bool spa;
-    const json_t *args;     /* object of strings */
+    const json_t *args; /* object of strings */
     int64_t timeout_ms, memory, cpus_milli;
 };
 void spec_build(const json_t *full, struct build_spec *build);
 
 struct check_spec {
-    const char *path;       /* HTTP path, or NULL: TCP connect when there is a port, else still running after grace_ms */
+    const char *path; /* HTTP path, or NULL: TCP connect when there is a port, else still running
+                         after grace_ms */
     int64_t interval_ms, timeout_ms, grace_ms;
 };
 
@@ -78,7 +90,7 @@ struct process_spec { /* borrows */
 size_t spec_process_count(const json_t *full);
 void spec_process(const json_t *full, size_t i, struct process_spec *process);
 
-struct route_spec { /* borrows */
+struct route_spec {          /* borrows */
     const char *host, *path; /* path without trailing slash unless "/" */
     const char *process;     /* NULL: the site */
 };
@@ -93,13 +105,20 @@ void spec_deploy(const json_t *full, struct deploy_spec *deploy);
 const json_t *spec_env(const json_t *full); /* object of strings */
 bool spec_is_site(const json_t *full);
 
-/* ---- names ---------------------------------------------------------------------------------------------------- */
+/* ---- names
+ * ----------------------------------------------------------------------------------------------------
+ */
 
-/* Project 1–30, app 1–40, process 1–20 bytes, DNS labels; "git", "api" and other reserved app names are refused. `field` names the input. */
+/* Project 1–30, app 1–40, process 1–20 bytes, DNS labels; "git", "api" and other reserved app names
+ * are refused. `field` names the input. */
 int spec_check_name(const char *name, const char *field, size_t max, struct err *err);
-int spec_check_env_name(const char *name, struct err *err); /* [A-Za-z_][A-Za-z0-9_]*; EVENKEEL_ is ours */
+int spec_check_env_name(const char *name,
+                        struct err *err); /* [A-Za-z_][A-Za-z0-9_]*; EVENKEEL_ is ours */
 int spec_check_host(const char *host, const char *field, struct err *err);
-int spec_check_ref(const char *ref, struct err *err);       /* git check-ref-format of a branch, tag or full ref */
-int spec_check_url(const char *url, struct err *err);       /* a repository: http, https, ssh; no control characters, no userinfo */
+int spec_check_ref(const char *ref,
+                   struct err *err); /* git check-ref-format of a branch, tag or full ref */
+int spec_check_url(
+    const char *url,
+    struct err *err); /* a repository: http, https, ssh; no control characters, no userinfo */
 
 #endif
