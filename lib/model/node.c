@@ -1,5 +1,6 @@
 #include "model/node.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,6 +157,19 @@ static int read_scalar(struct reader *reader, const yaml_event_t *event, struct 
     return 0;
 }
 
+/* Keys are quoted in messages. */
+static const char *key_fault(const char *key)
+{
+    if (!*key)
+        return "a key is empty";
+    if (strlen(key) > NODE_KEY_MAX)
+        return "a key is longer than 256 bytes";
+    for (const char *c = key; *c; c++)
+        if (iscntrl((unsigned char)*c))
+            return "a key contains a control character";
+    return NULL;
+}
+
 /* The key of the next item, checked against its siblings. */
 static int read_key(struct reader *reader, const yaml_event_t *event, const struct node *map,
                     struct node *item)
@@ -170,10 +184,8 @@ static int read_key(struct reader *reader, const yaml_event_t *event, const stru
         return -1;
     item->key = key.text;
     item->line = event_line(event);
-    if (!*item->key)
-        return fail(reader, item->line, "a key is empty");
-    if (strlen(item->key) > NODE_KEY_MAX)
-        return fail(reader, item->line, "a key is longer than %d bytes", NODE_KEY_MAX);
+    if (key_fault(item->key))
+        return fail(reader, item->line, "%s", key_fault(item->key));
     for (size_t i = 0; i + 1 < map->count; i++)
         if (strcmp(map->items[i].key, item->key) == 0)
             return fail(reader, item->line, "`%.100s` stands here a second time, first in line %zu",
@@ -252,7 +264,7 @@ static int read_stream(struct reader *reader, struct node *root)
 }
 
 /* libyaml would take UTF-16 and some bytes that are no UTF-8; refused before, with the line. */
-static int check_bytes(const char *text, size_t len, const char *file, struct err *err)
+int node_check_bytes(const char *text, size_t len, const char *file, struct err *err)
 {
     auto_free char *valid = text_utf8(text, len);
     size_t valid_len = strlen(valid), at = 0, line = 1;
@@ -271,7 +283,7 @@ int node_read_yaml(const char *text, size_t len, const char *file, struct node *
     struct reader reader = { .file = file, .err = err };
     auto_node *node = xcalloc(1, sizeof *node);
 
-    if (check_bytes(text, len, file, err))
+    if (node_check_bytes(text, len, file, err))
         return -1;
     if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
         text += 3;
@@ -328,9 +340,8 @@ static int copy_items(const json_t *value, size_t depth, struct node *node, stru
     json_object_foreach((json_t *)(uintptr_t)value, key, item) {
         struct node *child = add_item(node);
         child->key = xstrdup(key);
-        if (!*key || strlen(key) > NODE_KEY_MAX)
-            return err_set(err, ERR_INVALID, "a key is empty or longer than %d bytes",
-                           NODE_KEY_MAX);
+        if (key_fault(key))
+            return err_set(err, ERR_INVALID, "%s", key_fault(key));
         if (copy_json(item, depth, child, err))
             return -1;
     }

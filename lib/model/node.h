@@ -33,6 +33,8 @@ struct node {
 /* `file` is only for messages: "FILE:LINE: …". An empty document is an empty map. */
 int node_read_yaml(const char *text, size_t len, const char *file, struct node **root,
                    struct err *err);
+/* ERR_INVALID with the line of the first byte that is not UTF-8, or is NUL. */
+int node_check_bytes(const char *text, size_t len, const char *file, struct err *err);
 int node_read_json(const json_t *value, struct node **root, struct err *err);
 void node_free(struct node *root);
 
