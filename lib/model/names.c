@@ -158,9 +158,10 @@ static int check_scheme(const char *url, const char **rest, bool *is_ssh, struct
 
 static int check_user(const char *authority, bool is_ssh, struct err *err)
 {
-    size_t user = strcspn(authority, "@");
+    const char *at = strrchr(authority, '@');
+    size_t user = at ? (size_t)(at - authority) : 0;
 
-    if (!authority[user])
+    if (!at)
         return 0;
     if (!is_ssh || memchr(authority, ':', user))
         return bad_url(err, "give user and password as members of their own",

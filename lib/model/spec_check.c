@@ -13,6 +13,7 @@
 
 struct walk {
     const char *file; /* NULL: a document from the API */
+    bool keeps_null;  /* `null` means "unset": in objects from the API */
     struct err *err;
 };
 
@@ -147,14 +148,15 @@ static json_t *walk_map(const struct walk *walk, const struct member *member,
 static json_t *walk_list(const struct walk *walk, const struct member *member,
                          const struct node *node, const char *parent)
 {
+    /* A list is replaced as a whole, so there is nothing that a null in it could unset. */
+    const struct walk inside = { .file = walk->file, .err = walk->err };
     json_auto_t *list = json_array();
 
     for (size_t i = 0; i < node->count; i++) {
         const struct node *item = &node->items[i];
         auto_free char *path = xasprintf("%s[%zu]", parent, i);
-        /* A list is replaced as a whole, so there is nothing that a null in it could unset. */
         json_t *value = item->kind == NODE_EMPTY ? refuse(walk, member->item, item, path)
-                                                 : walk_value(walk, member->item, item, path);
+                                                 : walk_value(&inside, member->item, item, path);
         if (!value)
             return NULL;
         json_array_append_new(list, value);
@@ -179,7 +181,7 @@ static json_t *walk_later(const struct walk *walk, const struct member *member,
 static json_t *walk_empty(const struct walk *walk, const struct member *member,
                           const struct node *node, const char *path)
 {
-    if (!walk->file && *path)
+    if (walk->keeps_null && *path)
         return json_null();
     /* `env:` with all its lines commented out is an empty mapping. */
     if (walk->file && (member->type == MEMBER_OBJECT || member->type == MEMBER_MAP))
@@ -230,7 +232,7 @@ static json_t *walk_value(const struct walk *walk, const struct member *member,
 
 static int walk_root(const char *file, const struct node *root, json_t **sparse, struct err *err)
 {
-    struct walk walk = { .file = file, .err = err };
+    struct walk walk = { .file = file, .keeps_null = !file, .err = err };
     json_t *value = walk_value(&walk, &spec_root, root, "");
 
     if (!value)
