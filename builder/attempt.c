@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "builder/builder.h"
+#include "builder/log_lines.h"
 #include "builder/method.h"
 #include "builder/sender.h"
 #include "builder/source.h"
@@ -204,6 +205,15 @@ static json_t *stopped_params(struct attempt *a, enum stop_cause cause)
     return params;
 }
 
+/* "build.base: what is wrong (what to do)", on one line. */
+static char *failure_text(const struct err *err)
+{
+    bool has_field = err->field[0], has_hint = err->hint[0];
+    auto_free char *text = xasprintf("%s%s%s%s%s%s", err->field, has_field ? ": " : "", err->text,
+                                     has_hint ? " (" : "", err->hint, has_hint ? ")" : "");
+    return log_lines_clean(text, strlen(text));
+}
+
 static json_t *ended_params(const struct attempt *a)
 {
     json_t *params = attempt_params(a);
@@ -211,11 +221,9 @@ static json_t *ended_params(const struct attempt *a)
 
     json_object_set_new(params, "state", json_string(o->reason ? "failed" : "succeeded"));
     if (o->reason) {
-        auto_free char *text =
-            o->err.hint[0] ? xasprintf("%s (%s)", o->err.text, o->err.hint) : xstrdup(o->err.text);
-        auto_free char *clean = text_utf8(text, strlen(text));
+        auto_free char *text = failure_text(&o->err);
         json_object_set_new(params, "reason", json_string(o->reason));
-        json_object_set_new(params, "message", json_string(clean));
+        json_object_set_new(params, "message", json_string(text));
         json_object_set_new(params, "is_infrastructure",
                             json_boolean(is_infrastructure(o->reason)));
     } else {
@@ -307,12 +315,12 @@ static void say_end(struct attempt *a)
 {
     enum stop_cause cause = attempt_cause(a);
     const struct outcome *o = &a->outcome;
+    auto_free char *failure = failure_text(&o->err);
 
     if (cause != STOP_NONE)
-        build_log_say(a->log, "%s", stops[cause].message);
+        build_log_say(a->log, "%s: %s", stops[cause].reason, stops[cause].message);
     else if (o->reason)
-        build_log_say(a->log, "%s: %s%s%s", o->reason, o->err.text, o->err.hint[0] ? "; " : "",
-                      o->err.hint);
+        build_log_say(a->log, "%s: %s", o->reason, failure);
     else
         build_log_say(a->log, "%s %s, %" PRId64 " bytes", o->kind, o->ref, o->size);
 }

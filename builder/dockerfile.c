@@ -53,36 +53,50 @@ static bool is_syntax(const struct directive *d)
     return d->key_len == 6 && strncasecmp(d->key, "syntax", 6) == 0;
 }
 
+/* Goes through the lines that may hold directives: those at the start of the file, up to the first
+ * that is none. Syntax lines go to `removed`, the others to `out`; returns what is behind. */
+static const char *split_head(const char *at, const char *end, FILE *out, FILE *removed,
+                              char **image)
+{
+    struct directive d;
+
+    while (at < end) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        size_t len = newline ? (size_t)(newline + 1 - at) : (size_t)(end - at);
+        bool is_directive = parse_directive(at, len, &d);
+        if (!is_directive && !(len > 2 && memcmp(at, "#!", 2) == 0))
+            break;
+        bool is_removed = is_directive && is_syntax(&d);
+        if (is_removed && !*image)
+            *image = xstrndup(d.value, d.value_len);
+        if (is_removed)
+            fprintf(removed, "# removed: syntax=%.*s\n", (int)d.value_len, d.value);
+        else
+            fwrite(at, 1, len, out);
+        at += len;
+    }
+    return at;
+}
+
+/* The comments in the place of syntax lines come behind the other directives, because a comment
+ * ends those. */
 char *dockerfile_strip_syntax(const char *text, size_t len, char **image)
 {
-    static const char mark[] = "# removedsyntax=";
     const char *at = text, *end = text + len;
     auto_free char *out = NULL;
+    auto_free char *comments = NULL;
     auto_free char *found = NULL;
-    size_t out_len;
-    bool is_head = true;
+    size_t out_len, comments_len;
     FILE *file = xmemstream(&out, &out_len);
+    FILE *removed = xmemstream(&comments, &comments_len);
 
-    /* A byte order mark and a #! line may stand before the directives. */
     if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
         at += 3;
     fwrite(text, 1, (size_t)(at - text), file);
-    while (at < end) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-        size_t line_len = newline ? (size_t)(newline + 1 - at) : (size_t)(end - at);
-        struct directive d;
-        bool is_directive = is_head && parse_directive(at, line_len, &d);
-        if (is_directive && is_syntax(&d)) {
-            if (!found)
-                found = xstrndup(d.value, d.value_len);
-            /* still a directive, so that an `# escape=` below it stays one */
-            fprintf(file, "%s%.*s%s", mark, (int)d.value_len, d.value, newline ? "\n" : "");
-        } else {
-            is_head = is_directive || (is_head && line_len > 2 && memcmp(at, "#!", 2) == 0);
-            fwrite(at, 1, line_len, file);
-        }
-        at += line_len;
-    }
+    at = split_head(at, end, file, removed, &found);
+    fclose(removed);
+    fwrite(comments, 1, comments_len, file);
+    fwrite(at, 1, (size_t)(end - at), file);
     fclose(file);
     *image = take(&found);
     return take(&out);

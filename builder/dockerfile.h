@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "model/spec.h"
 
-/* A copy in which a `# syntax=IMAGE` directive is made harmless; line numbers stay. BuildKit would
+/* A copy in which a `# syntax=IMAGE` directive is a comment; line numbers stay. BuildKit would
  * pull IMAGE (Docker Hub, as a rule) and run it as the frontend. `*image` is what it named, or
  * NULL. Both are the caller's to free. */
 char *dockerfile_strip_syntax(const char *text, size_t len, char **image);

@@ -74,7 +74,13 @@ static int copy_out(struct attempt *a, const char *container, const char *path, 
         .method = "GET", .path = url, .data = on_data, .arg = &copy, .cancelled = &a->is_stopped
     };
 
-    return engine_stream(a->builder->engine, &stream, err);
+    int rc = engine_stream(a->builder->engine, &stream, err);
+    /* "/." behind a file is an internal error of the engine, that names a folder of the host */
+    if (rc < 0 && err->class == ERR_INTERNAL && strstr(err->text, "not a directory"))
+        return err_set(err, ERR_NOT_FOUND, "it is not a folder");
+    if (rc < 0 && err->class == ERR_NOT_FOUND)
+        return err_set(err, ERR_NOT_FOUND, "there is no such folder");
+    return rc;
 }
 
 static int create(struct attempt *a, const char *image, char **container, struct err *err)
@@ -109,7 +115,7 @@ static int site_path(struct attempt *a, const char *image, char **path, struct e
     if (!dir || *site == '/')
         dir = "";
     dir += strspn(dir, "/");
-    /* "/." at the end makes the engine follow a link that is the folder itself */
+    /* "/." at the end: a link that is the folder itself is followed, names begin below it */
     *path = xasprintf("/%s%s%s/.", dir, *dir ? "/" : "", plain);
     return 0;
 }
@@ -139,8 +145,8 @@ int image_site(struct attempt *a, const char *image)
         return attempt_fail(a, "DiskFull", &err);
     }
     if (copy_site(a, image, fd, &err) == 0)
-        return image_site_pack(a, fd, NULL);
-    if (err.class == ERR_UNAVAILABLE || err.class == ERR_TIMEOUT)
+        return image_site_pack(a, fd, "");
+    if (err.class == ERR_UNAVAILABLE || err.class == ERR_TIMEOUT || err.class == ERR_INTERNAL)
         return attempt_fail(a, "EngineUnavailable", &err);
     return explain_pack(a, &err);
 }

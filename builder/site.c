@@ -55,10 +55,6 @@ static int fail(const struct packer *p, struct err *err)
 /* The name below the folder, "" for the folder itself, NULL when it lies elsewhere. */
 static const char *name_below(const char *name, const char *folder)
 {
-    if (!folder) {
-        const char *slash = strchr(name, '/');
-        return slash ? slash + 1 : "";
-    }
     if (!*folder)
         return name;
     if (!text_starts(name, folder))
@@ -122,7 +118,7 @@ static int pack(struct packer *p, struct tree *tree, const char *folder, struct 
             return -1;
     if (rc < 0)
         return -1;
-    if (!p->is_found && !(folder && !*folder))
+    if (!p->is_found && *folder)
         return err_set(err, ERR_NOT_FOUND, "there is no such folder");
     if (archive_write_close(p->out) != ARCHIVE_OK)
         return fail(p, err);

@@ -19,8 +19,7 @@ struct site_archive {
 void site_archive_done(struct site_archive *site);
 #define auto_site_archive __attribute__((__cleanup__(site_archive_done))) struct site_archive
 
-/* `folder`: a plain path in the tar ("" for all of it), or NULL: the first component of every name
- * is dropped, whatever it is, as the engine's archives want it. Writes the new file `path`.
+/* `folder`: a plain path in the tar, "" for all of it. Writes the new file `path`.
  * ERR_NOT_FOUND: no such folder; ERR_EXHAUSTED: over the limits, or no room on the disk. */
 int site_pack(int tar, const char *folder, const char *path, const struct tree_limits *limits,
               struct site_archive *site, struct err *err);

@@ -19,13 +19,15 @@ static void test_syntax_lines(void **state)
     (void)state;
     check_strip("FROM a\n", "FROM a\n", NULL);
     check_strip("# syntax=docker/dockerfile:1\nFROM a\n",
-                "# removedsyntax=docker/dockerfile:1\nFROM a\n", "docker/dockerfile:1");
-    check_strip("#SYNTAX = x/y\r\n# escape=`\nFROM a", "# removedsyntax=x/y\n# escape=`\nFROM a",
+                "# removed: syntax=docker/dockerfile:1\nFROM a\n", "docker/dockerfile:1");
+    check_strip("#SYNTAX = x/y\r\n# escape=`\nFROM a", "# escape=`\n# removed: syntax=x/y\nFROM a",
                 "x/y");
-    check_strip("# escape=`\n#syntax=x\nFROM a\n", "# escape=`\n# removedsyntax=x\nFROM a\n", "x");
-    check_strip("\xef\xbb\xbf# syntax=x\n", "\xef\xbb\xbf# removedsyntax=x\n", "x");
-    check_strip("#!/usr/bin/env x\n# syntax=x\n", "#!/usr/bin/env x\n# removedsyntax=x\n", "x");
-    check_strip("// syntax=x\nFROM a\n", "# removedsyntax=x\nFROM a\n", "x");
+    check_strip("# escape=`\n#syntax=x\nFROM a\n", "# escape=`\n# removed: syntax=x\nFROM a\n",
+                "x");
+    check_strip("\xef\xbb\xbf# syntax=x\n", "\xef\xbb\xbf# removed: syntax=x\n", "x");
+    check_strip("#!/usr/bin/env x\n# syntax=x\n", "#!/usr/bin/env x\n# removed: syntax=x\n", "x");
+    check_strip("// syntax=x\nFROM a\n", "# removed: syntax=x\nFROM a\n", "x");
+    check_strip("# syntax=x", "# removed: syntax=x\n", "x");
     /* behind anything else it is a comment, and stays */
     check_strip("# hello\n# syntax=x\nFROM a\n", "# hello\n# syntax=x\nFROM a\n", NULL);
     check_strip("FROM a\n# syntax=x\n", "FROM a\n# syntax=x\n", NULL);

@@ -88,23 +88,6 @@ static void test_packing(void **state)
     assert_string_not_equal(all.sha256, one.sha256);
 }
 
-static void test_first_component(void **state)
-{
-    auto_free char *path = fs_join(dir, "site.tar.gz");
-    auto_site_archive site = { 0 };
-    struct err err = { 0 };
-    FILE *tar = tmpfile();
-    (void)state;
-
-    put_tar(tar, "dist/", '5', NULL, NULL, 0755);
-    put_tar(tar, "dist/a", '0', NULL, "", 0644);
-    put_tar_end(tar);
-    assert_int_equal(site_pack(fileno(tar), NULL, path, &limits, &site, &err), 0);
-    auto_free char *list = names(path);
-    assert_string_equal(list, "a 644\n");
-    fclose(tar);
-}
-
 static void test_refusals(void **state)
 {
     struct site_archive site = { 0 };
@@ -127,7 +110,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_packing),
-        cmocka_unit_test(test_first_component),
         cmocka_unit_test(test_refusals),
     };
     struct err err = { 0 };
