@@ -241,7 +241,7 @@ enum MHD_Result request_go_on(void *cls, struct MHD_Connection *conn, const char
         return MHD_NO;
     if (r->state == ATHEAD) {
         r->method = method;
-        return is_clear(r, version) ? at_head(r) : MHD_NO;
+        return is_token(method) && is_clear(r, version) ? at_head(r) : MHD_NO;
     }
     return *upload_len ? at_body(r, upload, upload_len) : at_end(r);
 }

@@ -1,7 +1,7 @@
 /* libmicrohttpd (MHD) on the libuv loop.
  *
  * MHD runs in its external epoll mode: its epoll descriptor is polled by libuv, and MHD_run does
- * whatever is due. Three things that it does not do in this mode are done here:
+ * whatever is due. Four things that it does not do in this mode are done here:
  *
  *   - Slow and silent connections. Each has one deadline, which covers whatever it is doing
  * (sending a head, idling between requests, taking its answer); a sweep once a second shuts down
@@ -9,6 +9,8 @@
  *   - A suspended connection (its answer is being worked on, its stream has nothing to say) is in
  * no epoll set of MHD's, so nobody would notice that the client went away. It is put into a second
  * epoll set meanwhile, which only waits for the end.
+ *   - At its limit of connections MHD stops listening, and begins again in the first turn after one
+ * has closed; for which there may be no other reason.
  *   - MHD_stop_daemon aborts when a connection is suspended; all are resumed before. */
 #include "http/server.h"
 
@@ -16,6 +18,7 @@
 #include <errno.h>
 #include <microhttpd.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -23,7 +26,12 @@
 #include "base/mem.h"
 #include "http/server_internal.h"
 
-enum { SWEEP_MS = 1000, LISTEN_BACKLOG = 1024, WATCH_BATCH = 64 };
+enum {
+    SWEEP_MS = 1000,
+    LISTEN_BACKLOG = 1024,
+    WATCH_BATCH = 64,
+    UNSENT_MAX = 128 * 1024, /* bytes that the kernel queues beyond what is under way */
+};
 
 /* ---- turning ------------------------------------------------------------------------------------
  */
@@ -34,8 +42,11 @@ static void turn(struct http_server *server)
 {
     MHD_UNSIGNED_LONG_LONG ms;
 
+    server->is_turn_due = false;
     MHD_run(server->mhd);
-    if (MHD_get_timeout(server->mhd, &ms) == MHD_YES)
+    if (server->is_turn_due)
+        uv_timer_start(&server->turn, on_turn, 0, 0);
+    else if (MHD_get_timeout(server->mhd, &ms) == MHD_YES)
         uv_timer_start(&server->turn, on_turn, ms, 0);
     else
         uv_timer_stop(&server->turn);
@@ -142,6 +153,7 @@ static void on_connection(void *cls, struct MHD_Connection *conn, void **context
         LIST_REMOVE(peer, link);
         free(peer);
         *context = NULL;
+        server->is_turn_due = true;
     }
 }
 
@@ -154,12 +166,13 @@ static int open_listener(const struct http_server_config *config, int *out, stru
     struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_PASSIVE, .ai_socktype = SOCK_STREAM },
                     *found = NULL;
     auto_free char *port = xasprintf("%u", config->port);
-    int one = 1;
+    int one = 1, unsent = UNSENT_MAX;
 
     if (getaddrinfo(config->host, port, &hints, &found))
         return err_set(err, ERR_INVALID, "\"%s\" is not an address to listen on", config->host);
     auto_fd int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     bool is_listening = fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) &&
+                        !setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent) &&
                         !bind(fd, found->ai_addr, found->ai_addrlen) && !listen(fd, LISTEN_BACKLOG);
     int errnum = errno;
     freeaddrinfo(found);

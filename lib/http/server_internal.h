@@ -31,6 +31,7 @@ struct http_server {
     unsigned handles;
     uint16_t port;
     bool is_stopping;
+    bool is_turn_due; /* a connection closed: MHD may listen again, and does so in a turn only */
     LIST_HEAD(, peer) peers;
     LIST_HEAD(, http_stream) streams;
 };

@@ -214,8 +214,8 @@ static int check_url_chars(const char *url, struct err *err)
 
 int spec_check_url(const char *url, struct err *err)
 {
-    const char *rest;
-    bool is_ssh;
+    const char *rest = url;
+    bool is_ssh = false;
 
     if (check_url_chars(url, err) || check_scheme(url, &rest, &is_ssh, err))
         return -1;

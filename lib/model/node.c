@@ -68,10 +68,8 @@ struct reader {
     struct err *err;
 };
 
-static int fail(struct reader *reader, size_t line, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static int fail(struct reader *reader, size_t line, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static int fail(struct reader *reader, size_t line,
+                                                      const char *fmt, ...)
 {
     char text[256];
     va_list ap;

@@ -3,6 +3,7 @@
  * differ in that a file has lines and no `null`, and that a bare integer may be a duration only in
  * JSON (milliseconds), because in a file `timeout: 30` is meant as seconds more often than not. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -135,8 +136,10 @@ static json_t *walk_map(const struct walk *walk, const struct member *member,
     for (size_t i = 0; i < node->count; i++) {
         const struct node *item = &node->items[i];
         auto_free char *path = xasprintf("%s.%s", parent, item->key);
-        if (member->check && member->check(item->key, path, walk->err))
+        if (member->check && member->check(item->key, path, walk->err)) {
+            snprintf(walk->err->field, sizeof walk->err->field, "%s", path);
             return at_line(walk, item);
+        }
         json_t *value = walk_value(walk, member->item, item, path);
         if (!value)
             return NULL;

@@ -1,5 +1,6 @@
-/* 50,000 mutations of a good file, always the same ones. What is accepted must be accepted again
- * and complete or say why; nothing may crash, leak or be slow. */
+/* 50,000 mutations of a good file, and 20,000 of a good document from the API, always the same
+ * ones. What is accepted must be accepted again and complete or say why; nothing may crash, leak or
+ * be slow. */
 #include "unit.h"
 
 static const char good[] =
@@ -91,11 +92,27 @@ static size_t mutate(char *text, size_t len, uint64_t *seed)
     }
 }
 
-static bool try_one(const char *text, size_t len)
+static void try_complete(const json_t *sparse)
+{
+    json_auto_t *again = NULL, *full = NULL;
+    struct err err = { 0 };
+
+    assert_int_equal(spec_check(sparse, &again, &err), 0);
+    assert_true(json_equal(sparse, again));
+    if (spec_complete(sparse, "shop", "shop.example.org", &full, &err)) {
+        assert_int_equal(err.class, ERR_INVALID);
+        return;
+    }
+    auto_free char *build = spec_build_key(full, "", "", "");
+    auto_free char *release = spec_release_key(full, "");
+    assert_string_not_equal(build, release);
+}
+
+static bool try_yaml(const char *text, size_t len)
 {
     /* a copy of the exact size, so that reading past the end is seen */
     auto_free char *exact = xmemdup(text, len);
-    json_auto_t *sparse = NULL, *again = NULL, *full = NULL;
+    json_auto_t *sparse = NULL;
     struct err err = { 0 };
 
     if (spec_parse_yaml(exact, len, "f", &sparse, &err)) {
@@ -103,37 +120,63 @@ static bool try_one(const char *text, size_t len)
         assert_true(*err.text);
         return false;
     }
-    assert_int_equal(spec_check(sparse, &again, &err), 0);
-    assert_true(json_equal(sparse, again));
-    if (spec_complete(sparse, "shop", "shop.example.org", &full, &err) == 0) {
-        auto_free char *build = spec_build_key(full, "", "", "");
-        auto_free char *release = spec_release_key(full, "");
-        assert_string_not_equal(build, release);
-    }
+    try_complete(sparse);
     return true;
 }
 
-static void test_mutations(void **state)
+static bool try_json(const char *text, size_t len)
 {
-    uint64_t seed = 20240229;
-    size_t accepted = 0;
+    json_auto_t *document = json_loadb(text, len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    json_auto_t *sparse = NULL;
+    struct err err = { 0 };
 
-    (void)state;
-    assert_true(try_one(good, sizeof good - 1));
-    for (int i = 0; i < 50000; i++) {
-        char text[sizeof good + 8 * 64];
-        size_t len = sizeof good - 1, changes = 1 + next(&seed) % 3;
-        memcpy(text, good, len);
+    if (!document)
+        return false;
+    if (spec_check(document, &sparse, &err)) {
+        assert_int_equal(err.class, ERR_INVALID);
+        assert_true(*err.text);
+        return true;
+    }
+    try_complete(sparse);
+    return true;
+}
+
+/* How many of `count` mutations of `start` were taken. */
+static size_t try_many(const char *start, size_t count, bool (*try)(const char *text, size_t len))
+{
+    size_t start_len = strlen(start), taken = 0;
+    auto_free char *text = xcalloc(start_len + 256, 1);
+    uint64_t seed = 20240229;
+
+    assert_true(try(start, start_len));
+    for (size_t i = 0; i < count; i++) {
+        size_t len = start_len, changes = 1 + next(&seed) % 3;
+        memcpy(text, start, len);
         while (changes--)
             len = mutate(text, len, &seed);
-        accepted += try_one(text, len);
+        taken += try(text, len);
     }
-    /* both ways are walked */
-    assert_in_range(accepted, 1000, 25000);
+    return taken;
+}
+
+/* In both, enough mutations go either way. */
+static void test_yaml(void **state)
+{
+    (void)state;
+    assert_in_range(try_many(good, 50000, try_yaml), 1000, 49000);
+}
+
+static void test_json(void **state)
+{
+    json_auto_t *sparse = sparse_of(good);
+    auto_free char *text = spec_canonical(sparse);
+
+    (void)state;
+    assert_in_range(try_many(text, 20000, try_json), 1000, 19000);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_mutations) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_yaml), cmocka_unit_test(test_json) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,183 @@
+/* janitor: the keep policy → what is not needed any more goes: artifacts, logs, sites, old events, instances that the store does not know. Only what Evenkeel made,
+ * and only what the store says is not kept. When the store looks wrong beside what runs, nothing is removed. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "controller/conditions.h"
+#include "controller/controller.h"
+#include "controller/files.h"
+#include "store/builds.h"
+#include "store/instances.h"
+#include "store/sites.h"
+#include "store/work.h"
+
+enum { BATCH = 100, RELEASES_KEEP = 5, ORPHANS_MIN = 2, ORPHANS_SHARE = 10 };
+
+/* ---- instances that the store does not know ---------------------------------------------------------------------- */
+
+static int list_orphans(struct controller *c, const struct owned_list *owned, bool *is_orphan, size_t *count, int64_t *known,
+                        struct err *err)
+{
+    auto_tx *tx = NULL;
+
+    *count = 0;
+    if (tx_begin(c->store, TX_READ, &tx, err) || store_count_instances(tx, known, err))
+        return -1;
+    for (size_t i = 0; i < owned->count; i++) {
+        auto_free char *app = NULL;
+        struct err missing = { 0 };
+        is_orphan[i] = store_instance_app(tx, owned->items[i].name, &app, &missing) != 0;
+        if (is_orphan[i] && missing.class != ERR_NOT_FOUND) {
+            *err = missing;
+            return -1;
+        }
+        *count += is_orphan[i];
+    }
+    return 0;
+}
+
+static int note_too_many(struct controller *c, size_t count, size_t total, struct err *err)
+{
+    auto_free char *message = xasprintf("%zu of %zu running instances are not in the database; nothing is removed until an operator has "
+                                        "looked: `evenkeel-controller --stop-all` removes all, restoring the database keeps them",
+                                        count, total);
+    const struct event event = { NULL, NULL, "system", "TooManyOrphans", message, NULL };
+    auto_tx *tx = NULL;
+
+    log_error("too many orphans", S("message", message));
+    if (tx_begin(c->store, TX_WRITE, &tx, err) || store_add_event(tx, &event, err))
+        return -1;
+    return tx_commit(&tx, err);
+}
+
+static int remove_orphans(struct controller *c, struct err *err)
+{
+    struct owned_list owned = { 0 };
+    size_t count;
+    int64_t known;
+
+    if (c->backend->list_owned(c->backend->self, &owned, err))
+        return -1;
+    auto_free bool *is_orphan = xcalloc(owned.count, sizeof *is_orphan);
+    int rc = list_orphans(c, &owned, is_orphan, &count, &known, err);
+    size_t allowed = owned.count / ORPHANS_SHARE > ORPHANS_MIN ? owned.count / ORPHANS_SHARE : ORPHANS_MIN;
+    if (rc == 0 && count > allowed)
+        rc = note_too_many(c, count, owned.count, err);
+    else
+        for (size_t i = 0; rc == 0 && i < owned.count; i++)
+            if (is_orphan[i]) {
+                log_info("removing an instance that nothing wants", S("name", owned.items[i].name));
+                rc = c->backend->remove(c->backend->self, owned.items[i].name, 10000, err);
+            }
+    owned_list_done(&owned);
+    return rc;
+}
+
+/* ---- artifacts ---------------------------------------------------------------------------------------------------- */
+
+/* The row goes first: from then on nobody begins to use it. What cannot be removed now is found again as an orphan image, never lost data. */
+static int remove_artifact(struct controller *c, const char *digest, struct err *err)
+{
+    auto_artifact artifact = { 0 };
+    auto_tx *tx = NULL;
+    bool changed;
+
+    if (tx_begin(c->store, TX_WRITE, &tx, err) || store_get_artifact(tx, digest, &artifact, err) || store_remove_artifact(tx, digest, err))
+        return -1;
+    bool is_site = strcmp(artifact.kind, "site") == 0;
+    if (is_site && store_want_site(tx, digest, false, &changed, err))
+        return -1;
+    if (tx_commit(&tx, err))
+        return -1;
+    log_info("removing an artifact", S("digest", digest), I("bytes", artifact.size));
+    if (!is_site) {
+        struct err in_use = { 0 };
+        if (c->backend->remove_image(c->backend->self, artifact.ref, &in_use))
+            log_warn("removing an image", S("image", artifact.ref), E(&in_use));
+        return 0;
+    }
+    auto_free char *path = files_site(c->config, digest);
+    return path && unlink(path) && fs_exists(path) ? err_set(err, ERR_INTERNAL, "removing %s", path) : 0;
+}
+
+static int remove_artifacts(struct controller *c, struct err *err)
+{
+    auto_id_list digests = { 0 };
+    auto_tx *tx = NULL;
+
+    if (tx_begin(c->store, TX_READ, &tx, err) || store_unkept_artifacts(tx, RELEASES_KEEP, BATCH, &digests, err))
+        return -1;
+    tx_rollback(&tx);
+    for (size_t i = 0; i < digests.count; i++)
+        if (remove_artifact(c, digests.items[i], err))
+            return -1;
+    return 0;
+}
+
+/* Sites that are only kept for a rollback need not be unpacked. */
+static int unwant_sites(struct controller *c, struct err *err)
+{
+    json_auto_t *digests = NULL;
+    auto_tx *tx = NULL;
+    bool changed;
+    size_t i;
+    json_t *row;
+
+    if (tx_begin(c->store, TX_WRITE, &tx, err) || store_unneeded_sites(tx, BATCH, &digests, err))
+        return -1;
+    json_array_foreach(digests, i, row)
+        if (store_want_site(tx, json_string_value(json_object_get(row, "digest")), false, &changed, err))
+            return -1;
+    return tx_commit(&tx, err);
+}
+
+/* ---- builds, events ------------------------------------------------------------------------------------------------ */
+
+static int remove_builds(struct controller *c, struct err *err)
+{
+    auto_id_list builds = { 0 };
+    auto_tx *tx = NULL;
+
+    if (tx_begin(c->store, TX_READ, &tx, err) || store_old_builds(tx, c->config->builds_keep, BATCH, &builds, err))
+        return -1;
+    tx_rollback(&tx);
+    for (size_t i = 0; i < builds.count; i++) {
+        auto_free char *dir = files_log_dir(c->config, builds.items[i]);
+        if (fs_remove_tree(dir, err) || tx_begin(c->store, TX_OBSERVE, &tx, err) || store_remove_build(tx, builds.items[i], err) ||
+            tx_commit(&tx, err))
+            return -1;
+    }
+    return 0;
+}
+
+static int trim_events(struct controller *c, struct err *err)
+{
+    auto_tx *tx = NULL;
+
+    if (tx_begin(c->store, TX_OBSERVE, &tx, err) || store_trim_events(tx, c->config->events_keep, err))
+        return -1;
+    return tx_commit(&tx, err);
+}
+
+int janitor_step(struct controller *c, const char *subject, int64_t *again_ms, struct err *err)
+{
+    (void)again_ms;
+    if (unwant_sites(c, err) || remove_artifacts(c, err))
+        return -1;
+    if (strcmp(subject, "all") != 0)
+        return 0;
+    return remove_builds(c, err) || trim_events(c, err) || remove_orphans(c, err) ? -1 : 0;
+}
+
+int janitor_pass(struct controller *c, struct err *err)
+{
+    auto_tx *tx = NULL;
+
+    if (tx_begin(c->store, TX_OBSERVE, &tx, err) || store_add_work(tx, "janitor", "all", 0, err))
+        return -1;
+    return tx_commit(&tx, err);
+}
