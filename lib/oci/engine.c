@@ -216,7 +216,7 @@ static int call_json(struct engine *engine, const char *method, const json_t *bo
     return out ? parse(&answer, out, err) : 0;
 }
 
-static char *vpath(const char *fmt, va_list ap)
+__attribute__((format(printf, 1, 0))) static char *vpath(const char *fmt, va_list ap)
 {
     char *path = NULL;
 

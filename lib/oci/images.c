@@ -6,13 +6,15 @@
 #include "oci/image.h"
 #include "oci/internal.h"
 
+/* base64url with padding: the daemon takes a header without it for none at all. */
 char *engine_auth_header(const struct engine_auth *auth)
 {
     json_auto_t *json = json_pack("{s:s, s:s, s:s}", "username", auth->user, "password",
                                   auth->password, "serveraddress", auth->server);
-    auto_wipe char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    auto_wipe char *text = json ? json_dumps(json, JSON_COMPACT) : xstrdup("{}");
+    auto_wipe char *bare = text_base64url(text, strlen(text));
 
-    return text ? text_base64url(text, strlen(text)) : xstrdup("");
+    return xasprintf("%s%.*s", bare, (int)((4 - strlen(bare) % 4) % 4), "===");
 }
 
 static int ignore_progress(void *arg, const json_t *line, struct err *err)

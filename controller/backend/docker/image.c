@@ -9,6 +9,7 @@
 
 enum { PULL_MS = 15 * 60 * 1000 };
 
+<<<<<<< HEAD
 int docker_ensure_image(struct docker *docker, const char *image, struct err *err)
 {
     json_auto_t *json = NULL;
@@ -18,6 +19,50 @@ int docker_ensure_image(struct docker *docker, const char *image, struct err *er
     if (err->class != ERR_NOT_FOUND)
         return -1;
     return engine_pull(docker->engine, image, NULL, PULL_MS, &docker->closing, err);
+=======
+static int look(struct docker *docker, const char *image, bool *is_there, struct err *err)
+{
+    struct err failed = { .class = ERR_NONE };
+    json_auto_t *json = NULL;
+
+    *is_there = engine_inspect_image(docker->engine, image, &json, &failed) == 0;
+    return *is_there ? 0 : docker_except(&failed, ERR_NOT_FOUND, err);
+}
+
+/* Credentials go to the registry that they are for and to no other. */
+static int pull(struct docker *docker, const char *reference, struct err *err)
+{
+    struct engine_auth auth = { .user = docker->registry_user,
+                                .password = docker->registry_password,
+                                .server = docker->registry };
+    auto_image image = { .host = NULL };
+
+    if (image_parse(reference, &image, err))
+        return -1;
+    bool is_for_it = docker->registry && image.host && strcmp(image.host, docker->registry) == 0;
+    return engine_pull(docker->engine, reference, is_for_it ? &auth : NULL, PULL_MS,
+                       &docker->closing, err);
+}
+
+/* A registry that is away is no daemon that is away: the second look tells them apart. */
+int docker_ensure_image(struct docker *docker, const char *image, struct err *err)
+{
+    struct err failed = { .class = ERR_NONE };
+    bool is_there;
+
+    if (look(docker, image, &is_there, err))
+        return -1;
+    if (is_there || pull(docker, image, &failed) == 0)
+        return 0;
+    if (failed.class != ERR_STOPPED) {
+        if (look(docker, image, &is_there, err))
+            return -1;
+        if (is_there)
+            return 0;
+        failed.class = ERR_NOT_FOUND;
+    }
+    return docker_except(&failed, ERR_NONE, err);
+>>>>>>> docker
 }
 
 /* ---- removal -------------------------------------------------------------------------------- */
@@ -63,8 +108,15 @@ static int check_unused(struct docker *docker, const char *id, struct err *err)
 /* Absent is fine. */
 static int delete_image(struct docker *docker, const char *reference, struct err *err)
 {
+<<<<<<< HEAD
     if (engine_delete(docker->engine, err, "/images/%s", reference) == 0 ||
         err->class == ERR_NOT_FOUND)
+=======
+    struct err failed = { .class = ERR_NONE };
+
+    if (engine_delete(docker->engine, &failed, "/images/%s", reference) == 0 ||
+        docker_except(&failed, ERR_NOT_FOUND, err) == 0)
+>>>>>>> docker
         return 0;
     return err_prefix(err, "removing the image %s", reference);
 }
@@ -86,11 +138,20 @@ static int untag(struct docker *docker, const json_t *tags, bool *has_others, st
 int docker_remove_image(void *self, const char *reference, struct err *err)
 {
     struct docker *docker = self;
+<<<<<<< HEAD
     json_auto_t *image = NULL;
     bool has_others;
 
     if (engine_inspect_image(docker->engine, reference, &image, err))
         return err->class == ERR_NOT_FOUND ? 0 : -1;
+=======
+    struct err failed = { .class = ERR_NONE };
+    json_auto_t *image = NULL;
+    bool has_others;
+
+    if (engine_inspect_image(docker->engine, reference, &image, &failed))
+        return docker_except(&failed, ERR_NOT_FOUND, err);
+>>>>>>> docker
     const char *id = json_string_value(json_object_get(image, "Id"));
     const json_t *tags = json_object_get(image, "RepoTags");
     const json_t *digests = json_object_get(image, "RepoDigests");

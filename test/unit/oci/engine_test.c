@@ -85,6 +85,17 @@ static void filters_are_escaped(void **state)
     assert_string_equal(text, "%7B%22label%22%3A%5B%22a%3Db%26c%22%5D%7D");
 }
 
+static void credentials_are_padded(void **state)
+{
+    (void)state;
+    for (const char *password = "secret"; *password; password++) {
+        struct engine_auth auth = { .user = "u", .password = password, .server = "h" };
+        auto_free char *value = engine_auth_header(&auth);
+        assert_int_equal(strlen(value) % 4, 0);
+        assert_null(strpbrk(value, "+/"));
+    }
+}
+
 static void a_daemon_that_is_away_is_unavailable(void **state)
 {
     auto_engine *engine = engine_new("/nonexistent/docker.sock");
@@ -117,6 +128,7 @@ int main(void)
         cmocka_unit_test(a_status_has_a_class),
         cmocka_unit_test(times_are_read),
         cmocka_unit_test(filters_are_escaped),
+        cmocka_unit_test(credentials_are_padded),
         cmocka_unit_test(a_daemon_that_is_away_is_unavailable),
         cmocka_unit_test(an_image_id_cannot_be_pulled),
     };
