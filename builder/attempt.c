@@ -111,7 +111,7 @@ void attempt_stop(struct attempt *a, enum stop_cause cause, const char *text)
 {
     pthread_mutex_lock(&a->lock);
     /* A lease that is gone goes before any other cause: then nothing may be settled. */
-    if (a->cause == STOP_NONE || cause == STOP_LEASE_GONE) {
+    if ((a->cause == STOP_NONE && !a->is_ended) || cause == STOP_LEASE_GONE) {
         a->cause = cause;
         free(a->cause_text);
         a->cause_text = text ? xstrdup(text) : NULL;
@@ -126,6 +126,22 @@ enum stop_cause attempt_cause(struct attempt *a)
     enum stop_cause cause = a->cause;
     pthread_mutex_unlock(&a->lock);
     return cause;
+}
+
+/* The text that came with the cause, or NULL. */
+static char *cause_text(struct attempt *a)
+{
+    pthread_mutex_lock(&a->lock);
+    char *text = a->cause_text ? xstrdup(a->cause_text) : NULL;
+    pthread_mutex_unlock(&a->lock);
+    return text;
+}
+
+static void end(struct attempt *a)
+{
+    pthread_mutex_lock(&a->lock);
+    a->is_ended = true;
+    pthread_mutex_unlock(&a->lock);
 }
 
 bool attempt_is_stopped(const struct attempt *a)
@@ -195,11 +211,12 @@ static const struct {
 static json_t *stopped_params(struct attempt *a, enum stop_cause cause)
 {
     json_t *params = attempt_params(a);
+    auto_free char *why = cause_text(a);
+    auto_free char *text =
+        xasprintf("%s%s%s", stops[cause].message, why ? ": " : "", why ? why : "");
 
     json_object_set_new(params, "state", json_string(stops[cause].state));
     json_object_set_new(params, "reason", json_string(stops[cause].reason));
-    auto_free char *text = xasprintf("%s%s%s", stops[cause].message, a->cause_text ? ": " : "",
-                                     a->cause_text ? a->cause_text : "");
     json_object_set_new(params, "message", json_string(text));
     json_object_set_new(params, "is_infrastructure", json_boolean(stops[cause].is_infrastructure));
     return params;
@@ -338,6 +355,7 @@ void attempt_run(struct attempt *a)
     }
     struct sender *sender = sender_start(a);
     perform(a);
+    end(a);
     say_end(a);
     build_log_end(a->log);
     sender_finish(sender);

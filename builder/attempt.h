@@ -58,6 +58,7 @@ struct attempt {
     enum stop_cause cause;
     char *cause_text;
     bool is_stopped;  /* atomically; the engine looks at it without the lock */
+    bool is_ended;    /* the method is done: from now on only a lease that is gone matters */
     bool is_given_up; /* the log need not be sent any more */
 };
 

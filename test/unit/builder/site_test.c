@@ -63,7 +63,7 @@ static int pack(int variant, const char *folder, const struct tree_limits *bound
 static void test_packing(void **state)
 {
     auto_free char *path = fs_join(dir, "site.tar.gz");
-    auto_site_archive one = { 0 }, two = { 0 }, all = { 0 }, first = { 0 };
+    auto_site_archive one = { 0 }, two = { 0 }, all = { 0 };
     auto_free char *bytes = NULL;
     size_t len;
     struct err err = { 0 };
