@@ -106,7 +106,7 @@ static void test_the_deadline_ends_both_sides(void **state)
     assert_int_equal(rpc_client_call(dialler.client, "test.hold", NULL, 80, NULL, &err), -1);
     assert_int_equal(err.class, ERR_TIMEOUT);
     counter_wait(&rig.gone, gone + 1);
-    rpc_call_unref(take(&rig.held));
+    rpc_call_unref(take(&rig.held)); /* `gone` came after the handler set it */
     gone = counter_get(&rig.gone);
     assert_int_equal(rpc_client_call(dialler.client, "test.wait_gone", NULL, 80, NULL, &err), -1);
     assert_int_equal(err.class, ERR_TIMEOUT);

@@ -207,6 +207,14 @@ static void on_item(void *arg, struct rpc_item *item)
     rpc_item_done(item);
 }
 
+static void drop_items(void *arg)
+{
+    struct items *items = arg;
+
+    rpc_call_unref(items->call);
+    free(items);
+}
+
 static int items(struct rpc_call *call, const json_t *params, json_t **result, struct err *err)
 {
     struct items *sum = xcalloc(1, sizeof *sum);
@@ -215,6 +223,7 @@ static int items(struct rpc_call *call, const json_t *params, json_t **result, s
     (void)err;
 
     sum->call = rpc_call_ref(call);
+    rpc_call_on_gone(call, drop_items, sum);
     rpc_call_on_item(call, on_item, sum);
     return RPC_LATER;
 }
@@ -234,7 +243,11 @@ static int hold(struct rpc_call *call, const json_t *params, json_t **result, st
     (void)result;
     (void)err;
 
+    pthread_mutex_lock(&r->begun.lock);
+    struct rpc_call *before = r->held;
     r->held = rpc_call_ref(call);
+    pthread_mutex_unlock(&r->begun.lock);
+    rpc_call_unref(before);
     rpc_call_on_gone(call, on_gone, r);
     counter_add(&r->begun, 1);
     return RPC_LATER;
