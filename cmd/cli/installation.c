@@ -95,6 +95,7 @@ static void name_servers(struct installation *in)
         .stop_signal = SIGQUIT,
         .stop_ms = SERVE_STOP_MS,
         .wait_for = nginx,
+        .leftover = below(in, "/run/sites.sock"),
         .argv = argv_of(in, "nginx", "-p", home, "-e", "stderr", "-c", nginx, "-g", "daemon off;",
                         NULL),
     };

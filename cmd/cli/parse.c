@@ -392,7 +392,8 @@ static void print_command(FILE *out, const struct command *c)
 {
     auto_free char *left = xasprintf("%s%s%s %s", c->noun, *c->verb ? " " : "", c->verb, c->args);
 
-    int pad = HELP_COLUMN - (int)visible_width(left); /* printf would count bytes, and "…" has three */
+    int pad =
+        HELP_COLUMN - (int)visible_width(left); /* printf would count bytes, and "…" has three */
     fprintf(out, "  %s%*s %s\n", left, pad > 0 ? pad : 0, "", c->help);
 }
 

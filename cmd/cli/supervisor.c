@@ -230,6 +230,9 @@ static void start(struct child *c)
         uv_timer_start(&c->timer, on_timer_start, LOOK_MS, 0);
         return;
     }
+    if (c->row->leftover)
+        unlink(c->row->leftover); /* nothing of the last one runs any more: on_watch_closed saw to
+                                     that */
     if (spawn(c, &err)) {
         log_error("starting a program", S("name", c->row->name), E(&err));
         start_later(c);

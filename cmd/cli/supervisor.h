@@ -19,6 +19,8 @@ struct supervisor_child {
     const char *name;        /* of its log and pid file */
     const char *const *argv; /* NULL-ended; argv[0] is looked up in PATH */
     const char *wait_for;    /* not started before this file exists; or NULL */
+    const char
+        *leftover; /* removed before each start: a socket that a killed one leaves; or NULL */
     int stop_signal;
     int64_t stop_ms; /* SIGKILL to its group so long after the signal */
 };

@@ -127,7 +127,9 @@ static char *find_member(yaml_parser_t *parser, const char *key)
         char *result = is_found && is_scalar && depth == 1 ? xstrdup(text) : NULL;
         bool is_ours = depth == 1 && is_key && is_scalar && strcmp(text, key) == 0;
         yaml_event_delete(&event);
-        if (result || is_found || type == YAML_STREAM_END_EVENT || type == YAML_DOCUMENT_END_EVENT)
+        bool is_list = depth == 0 && type == YAML_SEQUENCE_START_EVENT; /* no members at the top */
+        if (result || is_found || is_list || type == YAML_STREAM_END_EVENT ||
+            type == YAML_DOCUMENT_END_EVENT)
             return result;
         is_found = is_ours;
         depth -= type == YAML_MAPPING_END_EVENT || type == YAML_SEQUENCE_END_EVENT;

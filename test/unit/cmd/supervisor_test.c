@@ -150,7 +150,9 @@ static void assert_gone(pid_t pid)
 }
 
 static const char *const sleep_argv[] = { "sleep", "1000", NULL };
-static const struct supervisor_child sleeper[] = { { "sleeper", sleep_argv, NULL, SIGTERM, 5000 } };
+static const struct supervisor_child sleeper[] = {
+    { .name = "sleeper", .argv = sleep_argv, .stop_signal = SIGTERM, .stop_ms = 5000 }
+};
 
 static void test_restarts_what_crashed(void **state)
 {
@@ -168,7 +170,9 @@ static void test_restarts_what_crashed(void **state)
 static void test_backs_off_when_a_program_cannot_start(void **state)
 {
     static const char *const argv[] = { "/nonexistent/program", NULL };
-    static const struct supervisor_child broken[] = { { "broken", argv, NULL, SIGTERM, 1000 } };
+    static const struct supervisor_child broken[] = {
+        { .name = "broken", .argv = argv, .stop_signal = SIGTERM, .stop_ms = 1000 }
+    };
     struct fixture *f = *state;
     size_t lines = 0;
 
@@ -254,9 +258,11 @@ static void test_takes_no_other_program_for_its_own(void **state)
 static void test_stops_in_order(void **state)
 {
     static const char *const argv[] = { "sh", "-c", WHEN_STOPPED, NULL };
-    static const struct supervisor_child three[] = { { "a", argv, NULL, SIGTERM, 9000 },
-                                                     { "b", argv, NULL, SIGTERM, 9000 },
-                                                     { "c", argv, NULL, SIGTERM, 9000 } };
+    static const struct supervisor_child three[] = {
+        { .name = "a", .argv = argv, .stop_signal = SIGTERM, .stop_ms = 9000 },
+        { .name = "b", .argv = argv, .stop_signal = SIGTERM, .stop_ms = 9000 },
+        { .name = "c", .argv = argv, .stop_signal = SIGTERM, .stop_ms = 9000 }
+    };
     struct fixture *f = *state;
     long long at[3] = { 0 };
 
@@ -280,7 +286,9 @@ static void test_kills_what_does_not_stop(void **state)
     static const char *const argv[] = { "sh", "-c",
                                         "trap '' TERM; echo ready; while :; do sleep 1; done",
                                         NULL };
-    static const struct supervisor_child stubborn[] = { { "stubborn", argv, NULL, SIGTERM, 300 } };
+    static const struct supervisor_child stubborn[] = {
+        { .name = "stubborn", .argv = argv, .stop_signal = SIGTERM, .stop_ms = 300 }
+    };
     struct fixture *f = *state;
 
     run(f, stubborn, 1, false);
@@ -293,7 +301,9 @@ static void test_kills_what_does_not_stop(void **state)
 static void test_leaves_no_worker_of_a_killed_master(void **state)
 {
     static const char *const argv[] = { "sh", "-c", "sleep 1000 & echo ready; wait", NULL };
-    static const struct supervisor_child master[] = { { "master", argv, NULL, SIGTERM, 3000 } };
+    static const struct supervisor_child master[] = {
+        { .name = "master", .argv = argv, .stop_signal = SIGTERM, .stop_ms = 3000 }
+    };
     struct fixture *f = *state;
 
     run(f, master, 1, false);
@@ -312,7 +322,11 @@ static void test_waits_for_the_file(void **state)
     struct err err = { 0 };
     auto_free char *file = fs_join(f->dir, "file");
     auto_free char *pid_path = supervisor_pid_path(f->dir, "sleeper");
-    const struct supervisor_child waiting[] = { { "sleeper", sleep_argv, file, SIGTERM, 5000 } };
+    const struct supervisor_child waiting[] = { { .name = "sleeper",
+                                                  .argv = sleep_argv,
+                                                  .wait_for = file,
+                                                  .stop_signal = SIGTERM,
+                                                  .stop_ms = 5000 } };
     pid_t pid;
 
     run(f, waiting, 1, false);
@@ -324,10 +338,36 @@ static void test_waits_for_the_file(void **state)
     assert_gone(pid);
 }
 
+static void test_removes_what_a_killed_program_leaves(void **state)
+{
+    static const char *const argv[] = { "sh", "-c",
+                                        "set -C; : >socket || exit 1; echo ready; exec sleep 1000",
+                                        NULL };
+    struct fixture *f = *state;
+    auto_free char *socket = fs_join(f->dir, "socket");
+    const struct supervisor_child binder[] = { { .name = "binder",
+                                                 .argv = argv,
+                                                 .leftover = socket,
+                                                 .stop_signal = SIGTERM,
+                                                 .stop_ms = 5000 } };
+
+    assert_int_equal(chdir(f->dir), 0); /* the children's folder is this process's */
+    run(f, binder, 1, false);
+    wait_for_log(f, "binder", "ready");
+    pid_t first = pid_of(f, "binder", 0);
+    kill(first, SIGKILL);
+    wait_for_log(f, "binder", "ready\nready");
+    end(f, SIGTERM);
+    assert_int_equal(chdir("/"), 0);
+}
+
 static void test_stops_while_waiting(void **state)
 {
-    static const struct supervisor_child waiting[] = { { "never", sleep_argv, "/nonexistent/file",
-                                                         SIGTERM, 5000 } };
+    static const struct supervisor_child waiting[] = { { .name = "never",
+                                                         .argv = sleep_argv,
+                                                         .wait_for = "/nonexistent/file",
+                                                         .stop_signal = SIGTERM,
+                                                         .stop_ms = 5000 } };
     struct fixture *f = *state;
 
     run(f, waiting, 1, false);
@@ -374,6 +414,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_kills_what_does_not_stop, setup, teardown),
         cmocka_unit_test_setup_teardown(test_leaves_no_worker_of_a_killed_master, setup, teardown),
         cmocka_unit_test_setup_teardown(test_waits_for_the_file, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_removes_what_a_killed_program_leaves, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stops_while_waiting, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rotates_logs, setup, teardown),
     };
