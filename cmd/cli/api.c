@@ -94,7 +94,7 @@ int api_call(struct cli *cli, const char *method, const char *path, json_t *body
 
     if (fill_headers(cli, &authorization, &url, path, err))
         return -1;
-    if (body && !(text = json_dumps(body, JSON_COMPACT)))
+    if (owned && !(text = json_dumps(owned, JSON_COMPACT)))
         return err_set(err, ERR_INVALID, "an argument is not valid UTF-8");
     const char *headers[] = { authorization, "Accept: application/json",
                               text ? "Content-Type: application/json" : NULL, NULL };
