@@ -190,8 +190,12 @@ int installation_lock(const struct installation *in, int *fd, struct err *err)
     if (err->class != ERR_CONFLICT)
         return -1;
     auto_fd int pidfd = pidfile_open(pid_path, &pid);
-    err_set(err, ERR_CONFLICT, "Evenkeel runs already in %s (pid %ld)", in->settings.data,
-            (long)pid);
+    if (pidfd >= 0)
+        err_set(err, ERR_CONFLICT, "Evenkeel runs already in %s (pid %ld)", in->settings.data,
+                (long)pid);
+    else
+        err_set(err, ERR_CONFLICT, "Evenkeel is just starting or stopping in %s",
+                in->settings.data);
     return err_hint(
         err, "`evenkeel down --data %s` stops it; another one needs another --data and ports",
         in->settings.data);
