@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uv.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
@@ -12,14 +13,15 @@
 #include "cmd/cli/server.h"
 #include "rpc/rpc.h"
 
-enum { CALL_MS = 10000, TOKEN_SIZE_MAX = 4096 };
+enum { CALL_MS = 10000, AGAIN_MS = 1000, TOKEN_SIZE_MAX = 4096 };
 
 struct admin {
     const struct installation *in;
     struct rpc_client *client; /* up as long as this lives */
     struct rpc_async *call;    /* NULL between calls */
     char *address;
-    char *name; /* of the token; another one when that is taken */
+    char *name;       /* of the token; another one when that is taken */
+    uv_timer_t again; /* after a call that failed */
     bool is_done;
 };
 
@@ -51,6 +53,14 @@ void admin_log_in(const struct installation *in, const char *token)
 
 static void ask(struct admin *admin);
 
+static void on_again(uv_timer_t *timer)
+{
+    struct admin *admin = container_of(timer, struct admin, again);
+
+    if (!admin->call)
+        ask(admin);
+}
+
 static void on_done(void *arg, const json_t *result, const struct err *failure)
 {
     struct admin *admin = arg;
@@ -69,7 +79,8 @@ static void on_done(void *arg, const json_t *result, const struct err *failure)
     if (failure || !*token) {
         log_warn("getting the first token",
                  S("error", failure ? failure->text : "the answer holds none"));
-        return; /* tried again when the link is up again */
+        uv_timer_start(&admin->again, on_again, AGAIN_MS, 0);
+        return;
     }
     auto_wipe char *line = xasprintf("%s\n", token);
     if (fs_write(admin->in->token_path, line, strlen(line), 0600, &err)) {
@@ -118,6 +129,7 @@ struct admin *admin_start(struct loop *loop, const struct installation *in)
     if (has_token(in))
         return NULL;
     struct admin *admin = xcalloc(1, sizeof *admin);
+    uv_timer_init(loop_uv(loop), &admin->again);
     admin->in = in;
     admin->name = xstrdup("admin");
     admin->address = xasprintf("unix:%s", in->controller_socket);
@@ -132,6 +144,15 @@ struct admin *admin_start(struct loop *loop, const struct installation *in)
     return admin;
 }
 
+static void on_closed(uv_handle_t *handle)
+{
+    struct admin *admin = container_of(handle, struct admin, again);
+
+    free(admin->name);
+    free(admin->address);
+    free(admin);
+}
+
 void admin_stop(struct admin *admin)
 {
     if (!admin)
@@ -140,7 +161,5 @@ void admin_stop(struct admin *admin)
         rpc_async_cancel(admin->call);
     if (admin->client)
         rpc_client_stop(admin->client);
-    free(admin->name);
-    free(admin->address);
-    free(admin);
+    uv_close((uv_handle_t *)&admin->again, on_closed);
 }

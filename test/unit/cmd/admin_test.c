@@ -27,8 +27,9 @@ struct fixture {
     struct admin *admin;
     uv_timer_t look;
     int looks;
-    int calls;   /* pool thread; read when the pool has stopped */
-    char *taken; /* a name that is refused */
+    int calls;    /* pool thread; read when the pool has stopped */
+    int failures; /* so many first calls fail */
+    char *taken;  /* a name that is refused */
 };
 
 static int create(struct rpc_call *call, const json_t *params, json_t **result, struct err *err)
@@ -36,7 +37,8 @@ static int create(struct rpc_call *call, const json_t *params, json_t **result, 
     struct fixture *f = rpc_call_arg(call);
     const char *name = json_string_value(json_object_get(params, "name"));
 
-    f->calls++;
+    if (f->calls++ < f->failures)
+        return err_set(err, ERR_UNAVAILABLE, "just starting");
     if (!json_is_null(json_object_get(params, "as")) || !name)
         return err_set(err, ERR_INVALID, "as must be null");
     if (f->taken && strcmp(name, f->taken) == 0)
@@ -139,6 +141,16 @@ static void test_gets_the_first_token(void **state)
     assert_logged_in(f);
 }
 
+static void test_asks_again_after_a_failure(void **state)
+{
+    struct fixture *f = *state;
+
+    f->failures = 1;
+    run(f);
+    assert_int_equal(f->calls, 2);
+    assert_logged_in(f);
+}
+
 static void test_takes_another_name_when_the_first_is_taken(void **state)
 {
     struct fixture *f = *state;
@@ -182,6 +194,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_gets_the_first_token, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_asks_again_after_a_failure, setup, teardown),
         cmocka_unit_test_setup_teardown(test_takes_another_name_when_the_first_is_taken, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_asks_for_nothing_when_there_is_one, setup, teardown),
