@@ -53,6 +53,15 @@ static int end(struct cli *cli, const json_t *result, struct err *err)
     return 0;
 }
 
+/* For those who only want to know how it ends. */
+static int on_nothing(void *arg, const json_t *data, struct err *err)
+{
+    (void)arg;
+    (void)data;
+    (void)err;
+    return 0;
+}
+
 int follow_app(struct cli *cli, const char *commit, int64_t after, struct err *err)
 {
     auto_free char *app = NULL, *path = NULL, *escaped = text_url_escape(commit ? commit : "");
@@ -62,11 +71,13 @@ int follow_app(struct cli *cli, const char *commit, int64_t after, struct err *e
 
     if (rc || api_app_path(cli, &app, err))
         return rc ? rc : -1;
-    path = xasprintf("%s/follow?after=%lld%s%s", app, (long long)after, commit ? "&commit=" : "",
-                     escaped);
-    struct api_stream stream = {
-        .path = path, .event = on_line, .arg = cli, .timeout_ms = timeout_ms
-    };
+    auto_free char *since =
+        after == FOLLOW_QUIET ? xstrdup("") : xasprintf("&after=%lld", (long long)after);
+    path = xasprintf("%s/follow?%s%s%s", app, commit ? "commit=" : "", escaped, since);
+    struct api_stream stream = { .path = path,
+                                 .event = after == FOLLOW_QUIET ? on_nothing : on_line,
+                                 .arg = cli,
+                                 .timeout_ms = timeout_ms };
     rc = api_follow(cli, &stream, &result, err);
     return rc ? rc : end(cli, result, err);
 }
@@ -95,32 +106,8 @@ int deploy_run(struct cli *cli, struct err *err)
     return follow_app(cli, commit, json_integer_value(json_object_get(answer, "seq")), err);
 }
 
-/* The newest event of the app, so that only what happens from now on is told. */
-static int newest_event(struct cli *cli, int64_t *seq, struct err *err)
-{
-    auto_free char *app = NULL, *path = NULL;
-    json_auto_t *items = NULL;
-
-    if (api_app_path(cli, &app, err))
-        return -1;
-    path = xasprintf("%s/events", app);
-    if (api_list(cli, path, 100000, &items, err))
-        return -1;
-    *seq = 0;
-    size_t count = json_array_size(items);
-    for (size_t i = 0; i < count; i++) {
-        int64_t at = json_integer_value(json_object_get(json_array_get(items, i), "seq"));
-        *seq = at > *seq ? at : *seq;
-    }
-    return 0;
-}
-
 int deploy_wait(struct cli *cli, struct err *err)
 {
-    int64_t seq;
-
     target_take_word(cli);
-    if (newest_event(cli, &seq, err))
-        return -1;
-    return follow_app(cli, NULL, seq, err);
+    return follow_app(cli, NULL, FOLLOW_QUIET, err);
 }

@@ -6,6 +6,8 @@
 
 #include "cmd/cli/cli.h"
 
+enum { FOLLOW_QUIET = -1 }; /* instead of an event: nothing is printed but how it ends */
+
 /* Prints each step and log line after the event `after`; ends with the exit code of how it ended,
  * or ERR_TIMEOUT after --timeout. `commit` NULL: what is wanted now. */
 int follow_app(struct cli *cli, const char *commit, int64_t after, struct err *err);

@@ -84,5 +84,5 @@ int releases_rollback(struct cli *cli, struct err *err)
                     (long long)json_integer_value(json_object_get(answer, "release")));
     if (!cli->output.is_terminal && !cli_has(cli, OPT_WAIT))
         return 0;
-    return follow_app(cli, NULL, 0, err);
+    return follow_app(cli, NULL, FOLLOW_QUIET, err);
 }
