@@ -12,9 +12,7 @@
 #include "gateway/rest.h"
 #include "gateway/routes.h"
 #include "gateway/sse.h"
-#ifdef GATEWAY_GIT
 #include "gateway/git.h"
-#endif
 
 enum {
     HEAD_MAX = 32 * 1024,
@@ -28,7 +26,6 @@ enum {
 /* ---- hosted git: the one place where it comes in ------------------------------------------------
  */
 
-#ifdef GATEWAY_GIT
 static void start_git(struct gateway *gateway)
 {
     const struct gateway_config *c = gateway->config;
@@ -42,26 +39,6 @@ static void start_git(struct gateway *gateway)
 
     gateway->git = git_http_new(&config);
 }
-#else
-static void start_git(struct gateway *gateway)
-{
-    (void)gateway;
-}
-static void git_http_stop(struct git_http *git)
-{
-    (void)git;
-}
-static bool git_http_is_for(const struct http_request *request)
-{
-    (void)request;
-    return false;
-}
-static void git_http_handle(struct git_http *git, struct http_request *request)
-{
-    (void)git;
-    (void)request;
-}
-#endif
 
 /* ---- requests -----------------------------------------------------------------------------------
  */
