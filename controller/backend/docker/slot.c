@@ -1,12 +1,12 @@
 /* One wanted instance. The act follows from what is seen, never from what was done before:
  *
- *     absent ─────────────────────────────► create
- *     created, as wanted ─────────────────► start          (its last start failed: StartFailed)
- *     paused ─────────────────────────────► unpause
- *     exited ─────────────────────────────► Exited, OutOfMemory
- *     running, unready past its grace ────► ProbeFailing
- *     not as wanted any more ("drifted") ─► replace        (converge.c: one that serves waits for
- * its turn) somebody else's ────────────────────► NameTaken, never touched
+ *     absent ───────────────────────► create
+ *     created, as wanted ───────────► start      (StartFailed when it was tried before)
+ *     paused ───────────────────────► unpause
+ *     exited ───────────────────────► none       (Exited, OutOfMemory)
+ *     running, unready past grace ──► none       (ProbeFailing)
+ *     not as wanted any more ───────► replace    (one that serves waits its turn: converge.c)
+ *     somebody else's ──────────────► none ever  (NameTaken)
  *
  * With replace_broken, StartFailed, Exited, OutOfMemory and ProbeFailing are reported and replaced
  * in one call. Replacing is ending (SIGTERM, time, SIGKILL, removal, over several calls) and
