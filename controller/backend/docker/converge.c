@@ -26,7 +26,7 @@ enum { ACTS_MAX = 4, PROBES_MAX = 16, GONE_MAX = 4 };
 
 struct leaver {
     struct docker *docker;
-    const char *instance;
+    const char *name;
     int64_t stop_ms;
     bool is_gone;
     struct err err;
@@ -36,14 +36,13 @@ static void end_leaver(void *item, void *arg)
 {
     struct leaver *leaver = item;
     struct docker *docker = leaver->docker;
-    auto_free char *name = docker_container_name(docker, leaver->instance);
     auto_container container = { .json = NULL };
 
     (void)arg;
-    if (docker_inspect(docker, name, NULL, &container, &leaver->err))
+    if (docker_inspect(docker, leaver->name, NULL, &container, &leaver->err))
         return;
     if (container.status != CONTAINER_ABSENT && !docker_is_ours(docker, &container)) {
-        log_warn("not ending a container of somebody else", S("container", name));
+        log_warn("not ending a container of somebody else", S("container", leaver->name));
         leaver->is_gone = true;
         return;
     }
@@ -58,7 +57,7 @@ static int end_gone(struct docker *docker, const struct app_want *want, size_t *
 
     for (size_t i = 0; i < want->gone_count; i++) {
         leavers[i] = (struct leaver){ .docker = docker,
-                                      .instance = want->gone[i],
+                                      .name = want->gone[i],
                                       .stop_ms = want->gone_stop_ms[i] };
         items[i] = &leavers[i];
     }
@@ -149,8 +148,7 @@ static void set_probing(const struct slots *slots, struct release_seen *seen)
         const struct slot *slot = &slots->items[i];
         if (slot->note.failures < FAILURES_MAX || slot->note.is_ready)
             continue;
-        auto_free char *message =
-            xasprintf("%s is not ready: %s", slot->instance, slot->note.probe);
+        auto_free char *message = xasprintf("%s is not ready: %s", slot->name, slot->note.probe);
         set_stage(seen, RELEASE_STARTING, "ProbeFailing", message);
         return;
     }

@@ -9,10 +9,10 @@
 #include "base/clock.h"
 #include "controller/backend/backend.h"
 
-struct docker_config {         /* borrowed during the call only */
-    const char *socket;        /* "/var/run/docker.sock" */
-    const char *prefix;        /* in front of every name in Docker; "" except in tests. Names that
-                                  go through struct backend never carry it */
+struct docker_config {  /* borrowed during the call only */
+    const char *socket; /* "/var/run/docker.sock" */
+    const char *prefix; /* in front of every name in Docker; "" except in tests. Names of instances
+                           carry it, too */
     const char *installation;  /* id of this installation: letters, digits and dashes, 1 to 40 */
     const char *network_range; /* where project networks lie: "10.224.0.0/12" */
     bool host_firewall;        /* keep containers from reaching services of this machine */

@@ -9,11 +9,6 @@
 #include "controller/backend/docker/body.h"
 #include "controller/backend/docker/internal.h"
 
-char *docker_container_name(const struct docker *docker, const char *instance)
-{
-    return xasprintf("%s%s", docker->prefix, instance);
-}
-
 int docker_inspect(struct docker *docker, const char *name, const char *network,
                    struct container *container, struct err *err)
 {

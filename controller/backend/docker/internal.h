@@ -45,9 +45,6 @@ struct docker {
 
 /* ---- instance.c: one container by name ------------------------------------------------------ */
 
-/* Prefix and name of an instance. */
-char *docker_container_name(const struct docker *docker, const char *instance);
-
 /* Absent is success, with status CONTAINER_ABSENT. */
 int docker_inspect(struct docker *docker, const char *name, const char *network,
                    struct container *container, struct err *err);
