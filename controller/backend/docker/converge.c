@@ -4,16 +4,10 @@
  * name (slot.c), acts on at most ACTS_MAX of them, probes those that run, and reports. So it is the
  * same after a restart, and a second call beside a finished state does nothing but look.
  *
-<<<<<<< HEAD
- * An instance that serves but is not as wanted any more is only replaced when all others of its
- * release are ready, one at a time, so that a changed format of the create body (a new version of
- * this program) does not take an app down. */
-=======
  * An instance that serves but is not as wanted any more is only replaced when all of its release
  * are ready, one at a time, so that a changed format of the create body (a new version of this
  * program) does not take an app down. One whose readiness is not known yet, because this program
  * just started, may serve: it is probed first. */
->>>>>>> docker
 #include <string.h>
 
 #include "base/log.h"
@@ -86,8 +80,6 @@ static size_t count_ready(const struct slots *slots)
     return ready;
 }
 
-<<<<<<< HEAD
-=======
 static size_t count_drifted(const struct slots *slots)
 {
     size_t drifted = 0;
@@ -97,7 +89,6 @@ static size_t count_drifted(const struct slots *slots)
     return drifted;
 }
 
->>>>>>> docker
 /* See the head of this file: leaves the acts that may be done now, at most ACTS_MAX. */
 static size_t choose_acts(struct slots *slots, void **chosen)
 {
@@ -108,11 +99,7 @@ static size_t choose_acts(struct slots *slots, void **chosen)
         struct slot *slot = &slots->items[i];
         if (slot->act == SLOT_LEAVE || count == ACTS_MAX)
             continue;
-<<<<<<< HEAD
-        if (slot->act == SLOT_REPLACE && slot_is_ready(slot)) {
-=======
         if (slot->act == SLOT_REPLACE && slot_may_serve(slot)) {
->>>>>>> docker
             if (!may_take_one)
                 continue;
             may_take_one = false;
@@ -166,19 +153,12 @@ static void judge(const struct slots *slots, struct release_seen *seen)
                   slot->message);
         return;
     }
-<<<<<<< HEAD
-    if (count_ready(slots) == slots->count)
-        set_stage(seen, RELEASE_READY, "", NULL);
-    else
-        set_probing(slots, seen);
-=======
     if (count_ready(slots) < slots->count)
         set_probing(slots, seen);
     else if (count_drifted(slots) > 0)
         set_stage(seen, RELEASE_STARTING, "Replacing", "an instance that was changed is replaced");
     else
         set_stage(seen, RELEASE_READY, "", NULL);
->>>>>>> docker
 }
 
 static void report(struct slots *slots, struct release_seen *seen)
@@ -229,15 +209,9 @@ static int prepare(struct docker *docker, const struct app_want *app,
         return -1;
     }
     set_stage(seen, stage,
-<<<<<<< HEAD
-              stage == RELEASE_NO_IMAGE ? "ImageMissing" :
-              stage == RELEASE_BROKEN   ? "NetworkConflict" :
-                                          "",
-=======
               stage == RELEASE_NO_IMAGE ? "ImageMissing"
               : stage == RELEASE_BROKEN ? "NetworkConflict"
                                         : "",
->>>>>>> docker
               stage == RELEASE_READY ? NULL : refusal.text);
     return 0;
 }

@@ -94,12 +94,9 @@ static void docker_close(void *self)
     firewall_free(docker->firewall);
     sem_destroy(&docker->creating);
     free(docker->prefix);
-<<<<<<< HEAD
-=======
     free(docker->registry);
     free(docker->registry_user);
     wipe_free(docker->registry_password);
->>>>>>> docker
     free(docker->installation);
     free(docker);
 }
@@ -123,8 +120,6 @@ static int check_config(const struct docker_config *config, struct err *err)
     return 0;
 }
 
-<<<<<<< HEAD
-=======
 static void set_registry(struct docker *docker, const struct docker_config *config)
 {
     if (!config->registry || !config->registry_user || !config->registry_password)
@@ -134,7 +129,6 @@ static void set_registry(struct docker *docker, const struct docker_config *conf
     docker->registry_password = xstrdup(config->registry_password);
 }
 
->>>>>>> docker
 struct backend *docker_backend_new(const struct docker_config *config, struct err *err)
 {
     struct err failed = { .class = ERR_NONE };
@@ -147,10 +141,7 @@ struct backend *docker_backend_new(const struct docker_config *config, struct er
     docker->clock = config->clock ? config->clock : clock_system();
     docker->prefix = xstrdup(config->prefix);
     docker->installation = xstrdup(config->installation);
-<<<<<<< HEAD
-=======
     set_registry(docker, config);
->>>>>>> docker
     sem_init(&docker->creating, 0, IN_FLIGHT_MAX);
     if (config->host_firewall) {
         docker->firewall = firewall_new(config);

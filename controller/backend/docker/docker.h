@@ -18,11 +18,8 @@ struct docker_config {  /* borrowed during the call only */
     bool host_firewall;        /* keep containers from reaching services of this machine */
     const int64_t *host_ports; /* TCP ports of this machine that they may reach all the same: */
     size_t host_port_count;    /* those of the router, so that apps reach each other's hosts */
-<<<<<<< HEAD
-=======
     /* Credentials for images of one registry host ("registry.example.org:5000"); NULL: none. */
     const char *registry, *registry_user, *registry_password;
->>>>>>> docker
     const struct clock *clock; /* NULL: the system's */
 };
 

@@ -95,15 +95,12 @@ bool slot_is_ready(const struct slot *slot)
            slot->note.stopping_ms == 0;
 }
 
-<<<<<<< HEAD
-=======
 bool slot_may_serve(const struct slot *slot)
 {
     return slot->container.status == CONTAINER_RUNNING && slot->note.stopping_ms == 0 &&
            (slot->note.is_ready || slot->note.failures < FAILURES_MAX);
 }
 
->>>>>>> docker
 static bool is_past_grace(const struct slot *slot)
 {
     int64_t age = clock_now_ms(slot->docker->clock) - slot->container.started_ms;

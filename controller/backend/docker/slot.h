@@ -49,12 +49,9 @@ int slot_look(struct slot *slot, struct err *err);
 /* Whether it serves: running, ready, not being ended. */
 bool slot_is_ready(const struct slot *slot);
 
-<<<<<<< HEAD
-=======
 /* Whether it serves as far as is known: it runs, and probes have not found otherwise. */
 bool slot_may_serve(const struct slot *slot);
 
->>>>>>> docker
 /* Does the act, then looks again. Outcome in reason and err. */
 void slot_do(struct slot *slot);
 
