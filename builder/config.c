@@ -18,13 +18,13 @@ static const struct conf_key keys[] = {
       "the cgroup of the engine's build steps, below the memory controller's mount" },
     { "build.memory_max", CONF_SIZE, AT(memory_max), "2Gi", "64Mi", NULL,
       "memory of all build steps together; the engine knows no limit of a single build" },
-    { "controller", CONF_TEXT, AT(controller), "unix:/run/evenkeel/controller.sock", NULL, NULL,
+    { "controller.address", CONF_TEXT, AT(controller), "unix:/run/evenkeel/controller.sock", NULL, NULL,
       "unix:/PATH or tls://HOST:PORT" },
-    { "controller_ca", CONF_TEXT, AT(ca_file), "", NULL, NULL,
+    { "controller.ca_file", CONF_TEXT, AT(ca_file), "", NULL, NULL,
       "PEM file of who may sign the controller's certificate (tls only)" },
     { "docker.socket", CONF_TEXT, AT(docker_socket), "/var/run/docker.sock", NULL, NULL,
       "unix socket of the Docker Engine" },
-    { "log", CONF_TEXT, AT(log_level), "info", NULL, NULL, "debug, info, warn or error" },
+    { "log_level", CONF_TEXT, AT(log_level), "info", NULL, NULL, "debug, info, warn or error" },
     { "name", CONF_TEXT, AT(name), "builder", NULL, NULL,
       "this builder's name, unique among the controller's builders" },
     { "site.entries_max", CONF_INT, AT(site_entries_max), "50000", "1", "1000000",
@@ -36,9 +36,9 @@ static const struct conf_key keys[] = {
       "files and folders of one build context" },
     { "source.size_max", CONF_SIZE, AT(source_max), "1Gi", "1Ki", NULL,
       "bytes of one build context" },
-    { "token_file", CONF_TEXT, AT(token_file), "", NULL, NULL,
+    { "controller.token_file", CONF_TEXT, AT(token_file), "", NULL, NULL,
       "file that holds the agent's token; not needed over a unix socket" },
-    { "work_dir", CONF_TEXT, AT(work_dir), "/var/lib/evenkeel/builder", NULL, NULL,
+    { "data", CONF_TEXT, AT(work_dir), "/var/lib/evenkeel/builder", NULL, NULL,
       "folder of its own; what is in it is removed at every start" },
 };
 
@@ -49,7 +49,7 @@ static int read_token(struct builder_config *config, struct err *err)
     if (!*config->token_file)
         return 0;
     if (fs_read(config->token_file, TOKEN_MAX, &config->token, &len, err) < 0)
-        return err_prefix(err, "reading token_file");
+        return err_prefix(err, "reading controller.token_file");
     while (len && isspace((unsigned char)config->token[len - 1]))
         config->token[--len] = '\0';
     return 0;

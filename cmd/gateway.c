@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/gateway.h"
+#include "gateway/git.h"
 
 static const char usage[] = "usage: evenkeel-gateway [-c FILE] [--check-config] [--help-config]\n";
 
@@ -54,6 +55,8 @@ int main(int argc, char **argv)
     bool is_check = false;
     int option;
 
+    if (gateway_is_hook(argv[0])) /* git runs this program as a hook, too */
+        return gateway_hook_main(argc, argv);
     while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
         if (option == 'c')
             path = optarg;

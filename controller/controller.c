@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/work.h"
 #include "controller/api/api.h"
+#include "controller/api/resources.h"
 #include "controller/backend/docker/docker.h"
 #include "controller/builders.h"
 #include "controller/feeds.h"
@@ -77,7 +78,7 @@ static void on_closed(void *arg, struct rpc_session *session)
 {
     struct controller_program *p = arg;
 
-    if (builders_remove(p->c.builders, session) && p->pool)
+    if (builders_remove(p->c.builders, session) && !work_stopping)
         pool_run(p->pool, wake_detector, &p->c);
 }
 
@@ -135,11 +136,17 @@ static int open_store(const struct controller_config *config, struct store **sto
     return 0;
 }
 
+static struct docker_config docker_config_of(const struct controller_config *config, const char *installation)
+{
+    return (struct docker_config){ .socket = config->docker_socket, .prefix = config->docker_prefix, .installation = installation,
+                                   .network_range = config->docker_network_range, .host_firewall = config->docker_firewall,
+                                   .host_ports = &config->router_port, .host_port_count = 1 };
+}
+
 static int open_backend(struct controller_program *p, struct err *err)
 {
     const struct controller_config *config = p->c.config;
-    const struct docker_config docker = { .socket = config->docker_socket, .prefix = config->docker_prefix, .installation = p->installation,
-                                          .network_range = config->docker_network_range, .host_firewall = config->docker_firewall };
+    const struct docker_config docker = docker_config_of(config, p->installation);
 
     p->backend = docker_backend_new(&docker, err);
     p->c.backend = p->backend;
@@ -176,6 +183,7 @@ int controller_start(struct loop *loop, const struct controller_config *config, 
 
     *program = p;
     git_setup();
+    git_allow_file = config->git_allow_file;
     p->loop = loop;
     p->c.config = config;
     p->c.clock = clock_system();
@@ -205,19 +213,19 @@ void controller_stop(struct controller_program *p)
     if (p->server)
         rpc_server_stop(p->server);
     loops_stop(p->c.loops);
-    if (p->backend)
-        p->backend->close(p->backend->self);
-    pool_stop(p->pool);
-    pool_stop(p->bulk);
-    p->pool = p->bulk = NULL;
-    if (p->has_router)
-        p->router.close(p->router.self);
 }
 
 void controller_free(struct controller_program *p)
 {
     if (!p)
         return;
+    pool_stop(p->pool);
+    pool_stop(p->bulk);
+    api_logs_end(p->loop);
+    if (p->backend)
+        p->backend->close(p->backend->self);
+    if (p->has_router)
+        p->router.close(p->router.self);
     feeds_free(p->c.feeds);
     builders_free(p->c.builders);
     loops_free(p->c.loops);
@@ -265,7 +273,8 @@ int controller_stop_all(const struct controller_config *config, struct err *err)
     int rc = open_backend(&p, err) || p.backend->list_owned(p.backend->self, &owned, err);
     for (size_t i = 0; rc == 0 && i < owned.count; i++)
         rc = p.backend->remove(p.backend->self, owned.items[i].name, 5000, err);
-    rc = rc || remove_networks(p.c.store, p.backend, err);
+    const struct docker_config docker = docker_config_of(config, p.installation);
+    rc = rc || remove_networks(p.c.store, p.backend, err) || docker_backend_firewall_remove(&docker, err);
     owned_list_done(&owned);
     if (p.backend)
         p.backend->close(p.backend->self);

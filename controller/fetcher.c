@@ -75,7 +75,7 @@ static int note_commit(struct controller *c, struct tx *tx, const struct reposit
 {
     auto_free char *message = xasprintf("`%s` is at %.12s", name, sha);
     const struct finding finding = { SOURCE_READY, CONDITION_TRUE, "CommitSeen", message, 0, NULL };
-    struct git_commit commit = { 0 };
+    struct git_commit_info commit = { 0 };
     bool moved;
 
     if (c->source->read_commit(c->source->self, repository, sha, &commit, err))
@@ -84,7 +84,7 @@ static int note_commit(struct controller *c, struct tx *tx, const struct reposit
              store_set_ref(tx, repository->id, name, sha, &moved, err) ||
              find_on_ref(tx, repository->id, name, &finding, err) ||
              (moved && store_add_work_on_ref(tx, "registrar", repository->id, name, err));
-    git_commit_done(&commit);
+    git_commit_info_done(&commit);
     return rc ? -1 : 0;
 }
 

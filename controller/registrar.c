@@ -202,11 +202,11 @@ static int find_build(struct tx *tx, struct view *v, const struct build_row *bui
         const char *state, *reason, *text;
         enum condition_status status;
     } table[] = {
-        { "queued", "BuildQueued", "build %s waits for a builder", CONDITION_FALSE },
-        { "running", "Building", "build %s is running", CONDITION_FALSE },
-        { "succeeded", "Built", "build %s made the artifact", CONDITION_TRUE },
-        { "failed", "BuildFailed", "build %s failed", CONDITION_FALSE },
-        { "cancelled", "BuildCancelled", "build %s was cancelled", CONDITION_FALSE },
+        { "queued", "BuildQueued", "waits for a builder", CONDITION_FALSE },
+        { "running", "Building", "is running", CONDITION_FALSE },
+        { "succeeded", "Built", "made the artifact", CONDITION_TRUE },
+        { "failed", "BuildFailed", "failed", CONDITION_FALSE },
+        { "cancelled", "BuildCancelled", "was cancelled", CONDITION_FALSE },
     };
     for (size_t i = 0; i < countof(table); i++) {
         if (strcmp(build->state, table[i].state) != 0)
@@ -214,7 +214,7 @@ static int find_build(struct tx *tx, struct view *v, const struct build_row *bui
         char *text = NULL;
         size_t len;
         FILE *f = xmemstream(&text, &len);
-        fprintf(f, table[i].text, build->id); /* NOLINT: the table's own formats */
+        fprintf(f, "build %s %s", build->id, table[i].text);
         if (build->message && *build->message)
             fprintf(f, ": %s", build->message);
         fclose(f);

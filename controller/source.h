@@ -15,7 +15,7 @@ struct source {
                 struct git_refs *refs, struct err *err);
     /* Has the commit here, whole, afterwards. Hosted: checks that it is. */
     int (*fetch)(void *self, const struct repository_row *repository, const char *ref, const char *sha, struct err *err);
-    int (*read_commit)(void *self, const struct repository_row *repository, const char *sha, struct git_commit *commit,
+    int (*read_commit)(void *self, const struct repository_row *repository, const char *sha, struct git_commit_info *commit,
                        struct err *err);
     int (*tree_id)(void *self, const struct repository_row *repository, const char *sha, const char *folder,
                    char tree[GIT_SHA_LEN + 1], struct err *err);

@@ -38,7 +38,7 @@ static int fetch(void *self, const struct repository_row *r, const char *ref, co
     return git_fetch(path, r->url, &credentials, ref, sha, config->fetch_timeout_ms, err);
 }
 
-static int read_commit(void *self, const struct repository_row *r, const char *sha, struct git_commit *commit, struct err *err)
+static int read_commit(void *self, const struct repository_row *r, const char *sha, struct git_commit_info *commit, struct err *err)
 {
     auto_free char *path = path_of(self, r);
     return git_read_commit(path, sha, commit, err);
@@ -48,7 +48,7 @@ static int tree_id(void *self, const struct repository_row *r, const char *sha, 
                    struct err *err)
 {
     auto_free char *path = path_of(self, r);
-    return git_tree_id(path, sha, folder, tree, err);
+    return git_read_tree_id(path, sha, folder, tree, err);
 }
 
 static int read_file(void *self, const struct repository_row *r, const char *sha, const char *file, size_t size_max, char **data,

@@ -12,7 +12,7 @@ const struct conf_key gateway_conf_keys[] = {
       "open connections; more wait" },
     { "controller.address", CONF_TEXT, AT(controller_address), "unix:/run/evenkeel/controller.sock",
       NULL, NULL, "unix:PATH or tls://HOST:PORT" },
-    { "controller.ca", CONF_TEXT, AT(controller_ca), "", NULL, NULL,
+    { "controller.ca_file", CONF_TEXT, AT(controller_ca), "", NULL, NULL,
       "for tls: PEM file of who signs the controller's certificate" },
     { "controller.name", CONF_TEXT, AT(controller_name), "gateway", NULL, NULL,
       "the name that this gateway says hello with" },

@@ -193,7 +193,7 @@ static void on_log(void *arg, struct rpc_item *item)
         feeds_kick(log->c->feeds, log->build_id);
         feeds_kick(log->c->feeds, LOGS_TOPIC);
     }
-    rpc_call_consumed(log->call, item->json ? 0 : item->len);
+    rpc_call_consumed(log->call, item->len);
     rpc_item_done(item);
 }
 

@@ -104,7 +104,7 @@ static int record(struct controller *c, const struct repository_row *repository,
 {
     auto_free char *text = xasprintf("%s: %.12s was pushed", ref, sha);
     const struct event event = { repository->project_id, NULL, "source", "Pushed", text, NULL };
-    struct git_commit commit = { 0 };
+    struct git_commit_info commit = { 0 };
     auto_tx *tx = NULL;
     bool moved;
 
@@ -115,7 +115,7 @@ static int record(struct controller *c, const struct repository_row *repository,
              store_set_ref(tx, repository->id, ref, sha, &moved, err) || store_publish_ref(tx, repository->id, ref, NULL, err) ||
              store_add_event(tx, &event, err) || store_apps_on_ref(tx, repository->id, ref, apps, err) ||
              store_add_work_on_ref(tx, "registrar", repository->id, ref, err) || tx_commit(&tx, err);
-    git_commit_done(&commit);
+    git_commit_info_done(&commit);
     return rc ? -1 : 0;
 }
 

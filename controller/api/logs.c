@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -176,4 +177,12 @@ int apps_logs(struct rpc_call *call, const json_t *params, json_t **result, stru
     LIST_INIT(&l->readers);
     feeds_add(l->c->feeds, call, app.id, pump, l, feed_done);
     return RPC_LATER;
+}
+
+void api_logs_end(struct loop *loop)
+{
+    while (reader_count > 0) {
+        loop_drain(loop);
+        usleep(1000);
+    }
 }

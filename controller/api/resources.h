@@ -60,4 +60,7 @@ int tokens_list(struct rpc_call *call, const json_t *params, json_t **result, st
 int api_add_repository(struct controller *c, struct tx *tx, const struct project_row *project, const char *name, const char *url, const char *user, const char *password,
                        struct repository_row *repository, struct err *err);
 
+/* Waits for the readers of instances' logs to end, after work_stop and rpc_server_stop; loop thread. */
+void api_logs_end(struct loop *loop);
+
 #endif

@@ -97,6 +97,11 @@ void loop_post(struct loop *loop, void (*fn)(void *arg), void *arg)
     uv_async_send(&loop->wake);
 }
 
+void loop_drain(struct loop *loop)
+{
+    run_posts(loop);
+}
+
 void loop_run(struct loop *loop)
 {
     uv_run(&loop->uv, UV_RUN_DEFAULT);

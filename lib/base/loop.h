@@ -21,6 +21,9 @@ void loop_post(struct loop *loop, void (*fn)(void *arg), void *arg);
 /* Runs until every handle but the loop's own is closed and loop_stop was called. */
 void loop_run(struct loop *loop);
 
+/* Runs what is posted, now. Loop thread, when the loop does not run (at the end of a program). */
+void loop_drain(struct loop *loop);
+
 /* Lets loop_run return once the other handles are closed. Loop thread. */
 void loop_stop(struct loop *loop);
 

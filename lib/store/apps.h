@@ -47,6 +47,7 @@ int store_set_wanted(struct tx *tx, const char *id, int64_t generation, const ch
 int store_set_live(struct tx *tx, const char *id, const char *release_id, struct err *err);
 int store_next_router_generation(struct tx *tx, const char *id, int64_t *generation,
                                  struct err *err);
+int store_set_router_hash(struct tx *tx, const char *id, const char *hash, struct err *err);
 
 /* Work for the apps on a ref, or that want a build, or all that are not where they should be (the
  * full passes). */
