@@ -46,7 +46,7 @@ static int read_sparse(const struct tree *t, json_t **sparse, struct err *err)
         return -1;
     if (yaml && spec_parse_yaml(yaml, yaml_len, "evenkeel.yaml", &file, err))
         return -1;
-    *sparse = spec_merge(processes ? processes : json_object(), file);
+    *sparse = spec_merge(processes, file);
     return 0;
 }
 
@@ -66,14 +66,10 @@ int wanted_spec(struct controller *c, const struct app_row *app, const struct re
 {
     struct tree tree = { .c = c, .repository = repository, .sha = sha, .folder = "." };
     auto_free char *host = wanted_host(c->config, app), *reason = NULL;
-    json_auto_t *file = json_object(), *sparse = NULL;
+    json_auto_t *file = NULL, *sparse = NULL;
 
-    if (repository) {
-        json_decref(file);
-        file = NULL;
-        if (read_sparse(&tree, &file, err))
-            return -1;
-    }
+    if (repository && read_sparse(&tree, &file, err))
+        return -1;
     sparse = spec_merge(file, app->overlay);
     const char *context = json_string_value(json_object_get(json_object_get(sparse, "build"), "context"));
     if (context)

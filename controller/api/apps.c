@@ -75,7 +75,7 @@ int apps_create(struct rpc_call *call, const json_t *params, json_t **result, st
 {
     struct controller *c = api_controller(call);
     const json_t *spec = json_object_get(params, "spec");
-    json_auto_t *overlay = json_object(), *checked = NULL;
+    json_auto_t *overlay = NULL, *checked = NULL;
     auto_caller caller = { 0 };
     auto_project project = { 0 };
     auto_repository repository = { 0 };
@@ -88,9 +88,7 @@ int apps_create(struct rpc_call *call, const json_t *params, json_t **result, st
         api_text(params, "ref", false, &ref, err) || spec_check_name(name, "app", NAME_MAX_LEN, err) ||
         (ref && spec_check_ref(ref, err)) || (spec && spec_check(spec, &checked, err)))
         return -1;
-    json_t *merged = spec_merge(overlay, checked);
-    json_decref(overlay);
-    overlay = merged;
+    overlay = spec_merge(NULL, checked);
     if (api_project(call, params, TX_WRITE, &caller, &tx, &project, err) ||
         choose_repository(c, tx, &project, name, named, overlay, &repository, err) ||
         check_overlay(c, project.name, name, overlay, repository.id, err) ||

@@ -34,7 +34,7 @@ int spec_check(const json_t *document, json_t **sparse, struct err *err);
 int spec_parse_procfile(const char *text, size_t len, json_t **sparse, struct err *err);
 
 /* `over` on top of `under`, objects merged member by member, arrays and scalars replaced, null
- * removes (RFC 7396). */
+ * removes (RFC 7396). Either may be NULL: nothing there. */
 json_t *spec_merge(const json_t *under, const json_t *over);
 
 /* Sparse → full. `name` is the app's, `host` its default host (used for one route when the spec has

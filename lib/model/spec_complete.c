@@ -31,6 +31,8 @@ json_t *spec_merge(const json_t *under, const json_t *over)
     const char *key;
     json_t *item;
 
+    if (!over)
+        return json_is_object(under) ? json_deep_copy(under) : json_object();
     if (!json_is_object(over))
         return json_deep_copy(over);
     json_t *merged = json_is_object(under) ? json_deep_copy(under) : json_object();
