@@ -221,6 +221,14 @@ void builders_drop(struct builders *b, const char *attempt_id)
     pthread_mutex_unlock(&b->lock);
 }
 
+void builders_expire(struct builders *b, const char *attempt_id)
+{
+    pthread_mutex_lock(&b->lock);
+    struct held *h = hold(b, attempt_id);
+    h->away_since_ms = 1; /* long ago */
+    pthread_mutex_unlock(&b->lock);
+}
+
 void builders_attach(struct builders *b, const char *attempt_id, struct rpc_call *call)
 {
     pthread_mutex_lock(&b->lock);

@@ -28,6 +28,8 @@ struct rpc_call *builders_take(struct builders *builders, char **name);
 /* The attempt is with this session (again). */
 void builders_hold(struct builders *builders, const char *attempt_id, struct rpc_session *session);
 void builders_drop(struct builders *builders, const char *attempt_id);
+/* Its builder says that it does not have it any more: it counts as lost from now on. */
+void builders_expire(struct builders *builders, const char *attempt_id);
 /* The `build.attempt` call of an attempt, by which it can be cancelled; referenced until dropped. */
 void builders_attach(struct builders *builders, const char *attempt_id, struct rpc_call *call);
 /* Tells the holder to stop; false when it is not linked just now. */

@@ -30,6 +30,7 @@ struct controller {
     struct builders *builders; /* which builders are linked, and what they hold */
     struct feeds *feeds;       /* who follows events, logs, sites */
     struct loops *loops;
+    struct loop *loop;         /* of the program; NULL in the simulator */
 };
 
 /* Looks at one subject. *again_ms is -1 at the call: leave it to be done, set it to be called again after that time. A failure comes back with
@@ -53,11 +54,13 @@ int synchronizer_pass(struct controller *c, struct err *err);
 int janitor_step(struct controller *c, const char *subject, int64_t *again_ms, struct err *err);
 int janitor_pass(struct controller *c, struct err *err);
 
-/* A running controller on the loop of its program. */
+/* A running controller on the loop of its program. *program is set even when the start fails, for controller_stop and controller_free. */
 struct controller_program;
 int controller_start(struct loop *loop, const struct controller_config *config, struct controller_program **program,
                      struct err *err);
-void controller_stop(struct controller_program *program); /* ends steps, links, threads; frees */
+/* Ends links, steps, threads; loop thread. What is left is freed by controller_free, once the loop has run out. NULL is fine. */
+void controller_stop(struct controller_program *program);
+void controller_free(struct controller_program *program);
 
 /* One-shot commands of evenkeel-controller. */
 int controller_migrate(const struct controller_config *config, struct err *err);

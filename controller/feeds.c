@@ -7,7 +7,8 @@
 
 #include "base/mem.h"
 
-/* References: one for the list while the call lives, one for each pump that is queued or runs. */
+/* References: one for the list while the call lives, one for each pump that is queued or runs. The last one posts the end to the loop thread: the call's
+ * hooks run there, and one of them may be under way. */
 struct follower {
     LIST_ENTRY(follower) link;
     struct feeds *feeds;
@@ -22,22 +23,26 @@ struct follower {
 
 struct feeds {
     struct pool *pool;
+    struct loop *loop;
     pthread_mutex_t lock; /* guards all followers: */
     LIST_HEAD(, follower) followers;
 };
 
-struct feeds *feeds_new(struct pool *pool)
+struct feeds *feeds_new(struct pool *pool, struct loop *loop)
 {
     struct feeds *f = xcalloc(1, sizeof *f);
 
     f->pool = pool;
+    f->loop = loop;
     pthread_mutex_init(&f->lock, NULL);
     LIST_INIT(&f->followers);
     return f;
 }
 
-static void free_follower(struct follower *w)
+static void free_follower(void *arg)
 {
+    struct follower *w = arg;
+
     w->done(w->arg);
     rpc_call_unref(w->call);
     free(w->topic);
@@ -112,7 +117,7 @@ static void pump_main(void *arg)
         pthread_mutex_unlock(&f->lock);
     }
     if (is_last)
-        free_follower(w);
+        loop_post(f->loop, free_follower, w);
 }
 
 static void on_writable(void *arg)
@@ -132,7 +137,7 @@ static void on_gone(void *arg)
     bool is_last = unlist(w);
     pthread_mutex_unlock(&w->feeds->lock);
     if (is_last)
-        free_follower(w);
+        loop_post(w->feeds->loop, free_follower, w);
 }
 
 void feeds_add(struct feeds *f, struct rpc_call *call, const char *topic, pump_function pump, void *arg, void (*done)(void *arg))
@@ -151,7 +156,7 @@ void feeds_add(struct feeds *f, struct rpc_call *call, const char *topic, pump_f
     bool is_last = drop(w);
     pthread_mutex_unlock(&f->lock);
     if (is_last)
-        free_follower(w);
+        loop_post(f->loop, free_follower, w);
 }
 
 void feeds_kick(struct feeds *f, const char *topic)

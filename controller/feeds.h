@@ -3,10 +3,14 @@
 #ifndef CONTROLLER_FEEDS_H
 #define CONTROLLER_FEEDS_H
 
+#include "base/loop.h"
 #include "base/work.h"
 #include "rpc/rpc.h"
 
 struct feeds;
+
+#define SITES_TOPIC "sites"
+#define LOGS_TOPIC "logs" /* any build */
 
 enum pump_result {
     PUMP_WAIT, /* all is sent; run again at the next kick */
@@ -16,7 +20,7 @@ enum pump_result {
 /* Pool thread. Sends with rpc_call_try_send; what did not fit is sent at the next run. */
 typedef enum pump_result (*pump_function)(struct rpc_call *call, void *arg);
 
-struct feeds *feeds_new(struct pool *pool);
+struct feeds *feeds_new(struct pool *pool, struct loop *loop);
 void feeds_free(struct feeds *feeds); /* no pump runs any more: the pool is stopped */
 
 /* Keeps the call and pumps it until it ends or is gone; `arg` is then freed with `done`. `topic` is copied: the build whose log it follows, or

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "controller/conditions.h"
 #include "controller/controller.h"
+#include "controller/wanted.h"
 #include "store/repositories.h"
 #include "store/work.h"
 
@@ -150,8 +151,9 @@ static int is_settled(struct tx *tx, const char *repository_id, const struct ref
         auto_app app = { 0 };
         if (store_get_app(tx, apps.items[i], &app, err))
             return -1;
-        bool is_live = app.wanted_sha && strcmp(app.wanted_sha, ref->sha) == 0 && app.live_release_id &&
-                       app.wanted_release_id && strcmp(app.live_release_id, app.wanted_release_id) == 0;
+        bool is_live;
+        if (wanted_is_live(tx, &app, ref->sha, &is_live, err))
+            return -1;
         if (!is_live && !app.hold && app.running && !app.deleting)
             *settled = false;
     }

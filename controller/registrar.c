@@ -282,7 +282,7 @@ static int settle(struct view *v, struct err *err)
     if (build.artifact) {
         if (move_on(tx, v, &build, err))
             return -1;
-    } else if (find_condition(tx, &v->app, &valid, err) ||
+    } else if (find_condition(tx, &v->app, &valid, err) || store_add_work(tx, "synchronizer", v->app.id, 0, err) ||
                store_set_wanted(tx, v->app.id, v->app.generation, v->ref.sha, build.id, v->app.wanted_release_id, err)) {
         return -1;
     }

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "controller/sync.h"
+#include "controller/wanted.h"
 #include "model/spec.h"
 #include "store/sites.h"
 #include "store/work.h"
@@ -97,17 +98,21 @@ static int find_image(struct tx *tx, struct sync *s, const struct running *run, 
 static int find_converged(struct tx *tx, struct sync *s, struct err *err)
 {
     auto_free char *live = s->live.id ? xasprintf("v%lld is live", (long long)s->live.number) : xstrdup("nothing is live yet");
+    auto_free char *behind = xasprintf("%s; what is wanted is not built", live);
     bool is_rejected = s->wanted.id && strcmp(s->wanted.state, "rejected") == 0;
     const struct finding stopped = { CONVERGED, CONDITION_TRUE, "Stopped", "the app is stopped", 0, "app" };
     const struct finding rejected = { CONVERGED, CONDITION_FALSE, "Rejected", s->wanted.message ? s->wanted.message : "rejected", 0, NULL };
-    const struct finding waiting = { CONVERGED, CONDITION_FALSE, "NotBuilt", live, 0, NULL };
+    const struct finding waiting = { CONVERGED, CONDITION_FALSE, "NotBuilt", behind, 0, NULL };
     const struct finding good = { CONVERGED, CONDITION_TRUE, "Live", live, 0, NULL };
 
     if (!s->app.running)
         return find_condition(tx, &s->app, &stopped, err);
     if (is_rejected)
         return find_condition(tx, &s->app, &rejected, err);
-    return find_condition(tx, &s->app, s->live.id ? &good : &waiting, err);
+    bool is_live;
+    if (wanted_is_live(tx, &s->app, NULL, &is_live, err))
+        return -1;
+    return find_condition(tx, &s->app, is_live || s->app.hold ? &good : &waiting, err);
 }
 
 static int note_conditions(struct sync *s, struct err *err)

@@ -4,6 +4,8 @@
 
 #include "base/mem.h"
 #include "model/spec.h"
+#include "store/builds.h"
+#include "store/releases.h"
 
 enum { PROBE_MAX = 4 << 20 };
 
@@ -82,5 +84,25 @@ int wanted_spec(struct controller *c, const struct app_row *app, const struct re
         return -1;
     if (why)
         *why = take(&reason);
+    return 0;
+}
+
+static bool is_same(const char *a, const char *b)
+{
+    return a && b && strcmp(a, b) == 0;
+}
+
+int wanted_is_live(struct tx *tx, const struct app_row *app, const char *sha, bool *is_live, struct err *err)
+{
+    auto_build build = { 0 };
+    auto_release release = { 0 };
+
+    *is_live = false;
+    if (!app->wanted_build_id || !is_same(app->wanted_release_id, app->live_release_id) || app->generation != app->observed_generation ||
+        (sha && !is_same(app->wanted_sha, sha)))
+        return 0;
+    if (store_get_build(tx, app->wanted_build_id, &build, err) || store_get_release(tx, app->wanted_release_id, &release, err))
+        return -1;
+    *is_live = is_same(build.artifact, release.artifact);
     return 0;
 }

@@ -16,4 +16,8 @@ char *wanted_host(const struct controller_config *config, const struct app_row *
 int wanted_spec(struct controller *c, const struct app_row *app, const struct repository_row *repository, const char *sha,
                 json_t **full, char **why, struct err *err);
 
+/* Is what is wanted of the app now live: its wanted build made the artifact of the wanted release, and that release is the live one? `sha` not NULL: and all this for
+ * that commit. */
+int wanted_is_live(struct tx *tx, const struct app_row *app, const char *sha, bool *is_live, struct err *err);
+
 #endif

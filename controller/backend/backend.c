@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-static void instance_done(struct instance_seen *instance)
+void instance_seen_done(struct instance_seen *instance)
 {
     free(instance->name);
     free(instance->process);
@@ -14,7 +14,7 @@ static void instance_done(struct instance_seen *instance)
 static void release_done(struct release_seen *release)
 {
     for (size_t i = 0; i < release->instance_count; i++)
-        instance_done(&release->instances[i]);
+        instance_seen_done(&release->instances[i]);
     free(release->instances);
     free(release->message);
 }

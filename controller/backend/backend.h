@@ -34,7 +34,7 @@ struct app_want {
 enum instance_state { INSTANCE_MISSING, INSTANCE_CREATED, INSTANCE_RUNNING, INSTANCE_READY, INSTANCE_EXITED };
 
 struct instance_seen {
-    char *name;             /* PROJECT-APP-PROCESS-vN-I */
+    char *name;             /* PROJECT-APP-PROCESS-vN-I, after the prefix of the backend's configuration */
     char *process;
     int64_t index;
     enum instance_state state;
@@ -67,6 +67,7 @@ struct app_seen {
     size_t release_count;
     size_t gone_left;              /* of want->gone: how many are still there */
 };
+void instance_seen_done(struct instance_seen *instance);
 void app_seen_done(struct app_seen *seen);
 #define auto_app_seen __attribute__((__cleanup__(app_seen_done))) struct app_seen
 

@@ -90,7 +90,7 @@ struct mux *client_wait_link(struct rpc_client *c, int64_t until_ms, struct err 
         wait_moved(c, until_ms);
     struct mux *mux = work_stopping ? NULL : c->up;
     if (mux)
-        mux_ref(mux);
+        mux_ref(mux); /* its lock inside this one: only here, and never the other way round */
     pthread_mutex_unlock(&c->lock);
     if (!mux && work_stopping)
         err_set(err, ERR_STOPPED, "this program is stopping");

@@ -52,7 +52,7 @@ struct rpc_method {
 
 struct rpc_server_config {
     const char *unix_path;           /* NULL: none. Mode 0600 */
-    const char *tcp_host;            /* NULL: none. TLS 1.3 with: */
+    const char *tcp_host;            /* an address, v4 or v6; NULL: none. TLS 1.3 with: */
     uint16_t tcp_port;
     const char *cert_file, *key_file; /* PEM */
     const struct rpc_method *methods;
@@ -87,15 +87,18 @@ void rpc_call_unref(struct rpc_call *call); /* NULL is fine; a call not ended wh
 int64_t rpc_call_deadline_ms(const struct rpc_call *call); /* monotonic; INT64_MAX: none */
 bool rpc_call_is_gone(const struct rpc_call *call); /* cancelled, its link closed, its deadline passed, or ended */
 
-/* Ends the call, once; later ends are ignored. Any thread. `result` is taken. */
+/* Ends the call, once; later ends are ignored. Any thread. `result` is taken; NULL is {}. What is larger than a frame is
+ * answered `resource_exhausted`. The text of an ERR_INTERNAL goes to the log, the caller sees an id. */
 void rpc_call_end(struct rpc_call *call, json_t *result);
 void rpc_call_fail(struct rpc_call *call, const struct err *err);
 
-/* Called on the loop thread, once, when the call is gone for any reason but rpc_call_end/fail; at once if it already is. */
+/* Called on the loop thread, once, when the call is gone for any reason but rpc_call_end/fail; soon if it already is. Not called
+ * any more after rpc_call_end/fail on the loop thread; when these run on another thread it may be under way at that moment. */
 void rpc_call_on_gone(struct rpc_call *call, void (*gone)(void *arg), void *arg);
 
 /* Sends one JSON value (taken) as data of the call, if the window has room: false when it has not, and then `writable` (set
- * by rpc_call_on_writable, loop thread) is called when there is. Never blocks. Any thread. */
+ * by rpc_call_on_writable, loop thread) is called when there is. Never blocks. Any thread. True also when the call is over, and when
+ * the value is larger than a frame, which fails the call with ERR_EXHAUSTED: there is no use in trying again. */
 bool rpc_call_try_send(struct rpc_call *call, json_t *data);
 void rpc_call_on_writable(struct rpc_call *call, void (*writable)(void *arg), void *arg);
 
@@ -103,7 +106,7 @@ void rpc_call_on_writable(struct rpc_call *call, void (*writable)(void *arg), vo
 int rpc_call_send(struct rpc_call *call, json_t *data, struct err *err);              /* takes */
 int rpc_call_write(struct rpc_call *call, const void *data, size_t len, struct err *err);
 
-/* One piece of what the peer sends inside the call. */
+/* One piece of what the peer sends inside the call. `len` is what it counts for in the window (of bytes: their number). */
 struct rpc_item {
     json_t *json;  /* or NULL: */
     void *bytes;
@@ -116,7 +119,8 @@ void rpc_item_done(struct rpc_item *item);
 int rpc_call_read(struct rpc_call *call, int64_t timeout_ms, struct rpc_item *item, struct err *err);
 
 /* Instead of rpc_call_read, for calls that are held long and answer later (build.attempt): called on the loop thread with each item
- * (taken by the callee) and with NULL at the peer's end; window is given back when the callee calls rpc_call_consumed. */
+ * (taken by the callee) and with NULL at the peer's end; window is given back when the callee calls rpc_call_consumed with the
+ * item's `len`. A call that is over brings no more items: use rpc_call_on_gone to let go of what `arg` holds. */
 void rpc_call_on_item(struct rpc_call *call, void (*on_item)(void *arg, struct rpc_item *item), void *arg);
 void rpc_call_consumed(struct rpc_call *call, size_t len); /* any thread */
 
@@ -142,17 +146,19 @@ void rpc_client_stop(struct rpc_client *client);
 bool rpc_client_is_up(const struct rpc_client *client); /* any thread */
 
 /* One call, blocking; not on the loop thread. While the link is down it waits for it, within `timeout_ms`; a call whose link is
- * lost before its end fails with ERR_UNAVAILABLE (whether it took effect is not known). `result` may be NULL. */
+ * lost before its end fails with ERR_UNAVAILABLE (whether it took effect is not known). `result` may be NULL. `timeout_ms` 0, here and in
+ * rpc_client_open: no limit once begun; waiting for the link is then bounded by 10 s. All that block here fail with ERR_STOPPED once work_stopping is set. */
 int rpc_client_call(struct rpc_client *client, const char *method, const json_t *params, int64_t timeout_ms, json_t **result, struct err *err);
 
-/* A call with streams, blocking; not on the loop thread, one thread reads and one writes. */
+/* A call with streams, blocking; not on the loop thread, one thread reads and one writes. `timeout_ms` is for the whole call. */
 struct rpc_exchange;
 int rpc_client_open(struct rpc_client *client, const char *method, const json_t *params, int64_t timeout_ms, struct rpc_exchange **x, struct err *err);
 int rpc_exchange_write(struct rpc_exchange *x, const void *data, size_t len, struct err *err);
 int rpc_exchange_send(struct rpc_exchange *x, const json_t *data, struct err *err);
 int rpc_exchange_finish(struct rpc_exchange *x, struct err *err); /* no more from this side; idempotent */
-/* As rpc_call_read; 0 when the call has ended: rpc_exchange_result says how. */
+/* As rpc_call_read; 0 when the call has ended, a lost link included: rpc_exchange_result says how. */
 int rpc_exchange_read(struct rpc_exchange *x, int64_t timeout_ms, struct rpc_item *item, struct err *err);
+/* Finishes this side, throws away what is not read yet, waits for the end. The result is given once. */
 int rpc_exchange_result(struct rpc_exchange *x, json_t **result, struct err *err);
 void rpc_exchange_close(struct rpc_exchange *x); /* cancels the call if it has not ended; frees; NULL is fine */
 static inline void rpc_exchange_closep(struct rpc_exchange **x)

@@ -91,6 +91,14 @@ void stream_notify_over(struct stream *s);
 void stream_notify_room(struct stream *s);
 void stream_notify_items(struct stream *s);
 
+/* Between stream.c and transfer.c. Locked. */
+enum { STREAM_PIECE = 32 * 1024 }; /* of a long write; senders wake when there is room for one */
+bool stream_has_room(struct stream *s, size_t cost);
+bool stream_pop(struct stream *s, struct rpc_item *item);
+void stream_drop_items(struct stream *s);
+void stream_cancel_locked(struct stream *s, const struct err *why);
+void stream_finish_locked(struct stream *s);
+
 /* For the mux. Locked: -1 when the peer overran the window. Takes the value, copies bytes. */
 int stream_take_value(struct stream *s, json_t *value, size_t cost, struct err *err);
 int stream_take_bytes(struct stream *s, const void *data, size_t len, struct err *err);

@@ -46,6 +46,11 @@ int store_list_sites(struct tx *tx, int64_t after, int64_t limit, json_t **answe
     return 0;
 }
 
+int store_sites_revision(struct tx *tx, int64_t *revision, struct err *err)
+{
+    return sql_find_number(tx, err, 0, revision, "SELECT max(revision) FROM sites", ARGS());
+}
+
 int store_unneeded_sites(struct tx *tx, int64_t limit, json_t **digests, struct err *err)
 {
     return sql_rows(tx, err, digests,

@@ -11,6 +11,7 @@
 int store_want_site(struct tx *tx, const char *digest, bool wanted, bool *changed, struct err *err);
 /* {sites: [{digest, size, wanted, revision}], revision, more} after a revision. */
 int store_list_sites(struct tx *tx, int64_t after, int64_t limit, json_t **answer, struct err *err);
+int store_sites_revision(struct tx *tx, int64_t *revision, struct err *err);
 /* Digests that are wanted, but that no release needs any more: neither live, wanted nor rolling
  * out. */
 int store_unneeded_sites(struct tx *tx, int64_t limit, json_t **digests, struct err *err);

@@ -48,7 +48,7 @@ static void replicas_become_ready(void **state)
     assert_int_equal(seen.releases[0].instance_count, 2);
     for (int i = 0; i < 2; i++) {
         const struct instance_seen *one = &seen.releases[0].instances[i];
-        auto_free char *name = xasprintf("p-shop-web-v1-%d", i + 1);
+        auto_free char *name = xasprintf(WORLD_PREFIX "p-shop-web-v1-%d", i + 1);
         assert_string_equal(one->name, name);
         assert_string_equal(one->process, "web");
         assert_int_equal(one->index, i + 1);
@@ -67,7 +67,7 @@ static void an_instance_has_few_rights(void **state)
 
     world_want(world, WEB);
     world_reach(world, RELEASE_READY, &seen);
-    json_auto_t *json = world_inspect(world, "p-shop-web-v1-1");
+    json_auto_t *json = world_inspect(world, WORLD_PREFIX "p-shop-web-v1-1");
     assert_string_equal(json_string_value(json_array_get(at(json, "HostConfig", "CapDrop"), 0)),
                         "ALL");
     assert_true(json_is_true(at(json, "HostConfig", "Init")));
@@ -75,6 +75,11 @@ static void an_instance_has_few_rights(void **state)
     assert_true(json_integer_value(at(json, "HostConfig", "Memory")) > 0);
     assert_true(json_integer_value(at(json, "HostConfig", "PidsLimit")) > 0);
     assert_string_equal(json_string_value(at(json, "Config", "Image")), world->image);
+    const json_t *endpoint =
+        json_object_get(at(json, "NetworkSettings", "Networks"), WORLD_PREFIX "evenkeel-p");
+    const json_t *aliases = json_object_get(endpoint, "Aliases");
+    assert_string_equal(json_string_value(json_array_get(aliases, 0)), "web.shop");
+    assert_string_equal(json_string_value(json_array_get(aliases, 1)), "shop");
 }
 
 static void a_worker_is_ready_when_it_lives_on(void **state)
@@ -98,12 +103,12 @@ static void a_second_backend_sees_the_same(void **state)
 
     world_want(world, TWO_WEBS);
     world_reach(world, RELEASE_READY, &seen);
-    auto_free char *id = world_container_id(world, "p-shop-web-v1-1");
+    auto_free char *id = world_container_id(world, WORLD_PREFIX "p-shop-web-v1-1");
     struct backend *other = docker_backend_new(&world->config, &err);
     assert_int_equal(other->converge(other->self, &world->app, &again, &err), 0);
     other->close(other->self);
     assert_int_equal(again.releases[0].stage, RELEASE_READY);
-    auto_free char *same = world_container_id(world, "p-shop-web-v1-1");
+    auto_free char *same = world_container_id(world, WORLD_PREFIX "p-shop-web-v1-1");
     assert_string_equal(same, id);
 }
 
@@ -178,6 +183,12 @@ static void a_killed_one_is_seen_and_comes_back(void **state)
     world_step(world, &seen);
     assert_int_equal(seen.releases[0].stage, RELEASE_BROKEN);
     world->release.replace_broken = true;
+    world_step(world, &seen); /* replaces it, and says once more why */
+    assert_int_equal(seen.releases[0].stage, RELEASE_BROKEN);
+    assert_int_equal(seen.releases[0].instances[1].state, INSTANCE_EXITED);
+    assert_non_null(strstr(seen.releases[0].instances[1].log, "so far"));
+    json_auto_t *again = world_inspect(world, WORLD_PREFIX "p-shop-web-v1-2");
+    assert_string_equal(json_string_value(at(again, "State", "Status")), "running");
     world_reach(world, RELEASE_READY, &seen);
 }
 
@@ -201,13 +212,13 @@ static void one_removed_by_hand_is_made_again(void **state)
 
     world_want(world, TWO_WEBS);
     world_reach(world, RELEASE_READY, &seen);
-    auto_free char *kept = world_container_id(world, "p-shop-web-v1-1");
+    auto_free char *kept = world_container_id(world, WORLD_PREFIX "p-shop-web-v1-1");
     world_check(
         engine_delete(world->engine, &err, "/containers/" WORLD_PREFIX "p-shop-web-v1-2?force=1"),
         &err, "remove");
     world_step(world, &seen);
     world_reach(world, RELEASE_READY, &seen);
-    auto_free char *same = world_container_id(world, "p-shop-web-v1-1");
+    auto_free char *same = world_container_id(world, WORLD_PREFIX "p-shop-web-v1-1");
     assert_string_equal(same, kept);
 }
 
@@ -220,14 +231,14 @@ static void one_changed_by_hand_is_replaced(void **state)
 
     world_want(world, WEB);
     world_reach(world, RELEASE_READY, &seen);
-    auto_free char *before = world_container_id(world, "p-shop-web-v1-1");
+    auto_free char *before = world_container_id(world, WORLD_PREFIX "p-shop-web-v1-1");
     world_check(engine_post(world->engine, update, NULL, &err,
                             "/containers/" WORLD_PREFIX "p-shop-web-v1-1/update"),
                 &err, "update");
     world_step(world, &seen);
     assert_int_equal(seen.releases[0].stage, RELEASE_STARTING);
     world_reach(world, RELEASE_READY, &seen);
-    auto_free char *after = world_container_id(world, "p-shop-web-v1-1");
+    auto_free char *after = world_container_id(world, WORLD_PREFIX "p-shop-web-v1-1");
     assert_string_not_equal(after, before);
 }
 
@@ -243,7 +254,7 @@ static void one_paused_by_hand_goes_on(void **state)
                             "/containers/" WORLD_PREFIX "p-shop-web-v1-1/pause"),
                 &err, "pause");
     world_step(world, &seen);
-    json_auto_t *json = world_inspect(world, "p-shop-web-v1-1");
+    json_auto_t *json = world_inspect(world, WORLD_PREFIX "p-shop-web-v1-1");
     assert_string_equal(json_string_value(at(json, "State", "Status")), "running");
 }
 
@@ -268,7 +279,7 @@ static void drifted_ones_go_one_by_one(void **state)
         world_sleep(50);
     } while (seen.releases[0].stage != RELEASE_READY);
     for (int i = 1; i <= 2; i++) {
-        auto_free char *name = xasprintf("p-shop-web-v1-%d", i);
+        auto_free char *name = xasprintf(WORLD_PREFIX "p-shop-web-v1-%d", i);
         json_auto_t *json = world_inspect(world, name);
         assert_int_equal(json_integer_value(at(json, "HostConfig", "Memory")), 200 << 20);
     }
@@ -284,7 +295,7 @@ static void a_taken_name_is_left_alone(void **state)
     world_check(engine_post(world->engine, body, NULL, &err,
                             "/containers/create?name=" WORLD_PREFIX "p-shop-web-v1-1"),
                 &err, "create");
-    auto_free char *before = world_container_id(world, "p-shop-web-v1-1");
+    auto_free char *before = world_container_id(world, WORLD_PREFIX "p-shop-web-v1-1");
     world_want(world, WEB);
     world->release.replace_broken = true;
     world_step(world, &seen);
@@ -292,14 +303,14 @@ static void a_taken_name_is_left_alone(void **state)
     assert_string_equal(seen.releases[0].reason, "NameTaken");
     assert_int_equal(seen.releases[0].instances[0].state, INSTANCE_MISSING);
 
-    const char *gone[] = { "p-shop-web-v1-1" };
+    const char *gone[] = { WORLD_PREFIX "p-shop-web-v1-1" };
     int64_t stop_ms[] = { 0 };
     world->app.gone = gone;
     world->app.gone_stop_ms = stop_ms;
     world->app.gone_count = 1;
     world->app.release_count = 0;
     world_step(world, &seen);
-    auto_free char *after = world_container_id(world, "p-shop-web-v1-1");
+    auto_free char *after = world_container_id(world, WORLD_PREFIX "p-shop-web-v1-1");
     assert_string_equal(after, before);
     assert_int_equal(world->backend->remove(world->backend->self, gone[0], 0, &err), -1);
     assert_int_equal(err.class, ERR_DENIED);
@@ -343,11 +354,11 @@ static void a_failing_probe_is_explained(void **state)
     assert_non_null(strstr(seen.releases[0].instances[0].probe, "connect"));
     assert_non_null(strstr(seen.releases[0].instances[0].log, "serving 9999"));
     world_sleep(500); /* its grace */
-    auto_free char *before = world_container_id(world, "p-shop-web-v1-1");
+    auto_free char *before = world_container_id(world, WORLD_PREFIX "p-shop-web-v1-1");
     world->release.replace_broken = true;
     for (int i = 0; i < 40; i++) {
         world_step(world, &seen);
-        auto_free char *now = world_container_id(world, "p-shop-web-v1-1");
+        auto_free char *now = world_container_id(world, WORLD_PREFIX "p-shop-web-v1-1");
         if (strcmp(now, before) != 0)
             return;
         world_sleep(50);
@@ -439,7 +450,7 @@ static int64_t end_all(struct world *world, const char *const *gone, size_t coun
 
 static void one_that_ignores_sigterm_ends_in_time(void **state)
 {
-    static const char *const gone[] = { "p-shop-worker-v1-1" };
+    static const char *const gone[] = { WORLD_PREFIX "p-shop-worker-v1-1" };
     struct world *world = fresh(state);
     auto_app_seen seen = { .release_count = 0 };
 
@@ -452,7 +463,9 @@ static void one_that_ignores_sigterm_ends_in_time(void **state)
 
 static void one_that_listens_ends_at_once(void **state)
 {
-    static const char *const gone[] = { "p-shop-web-v1-1", "p-shop-web-v1-2", "p-shop-none-v1-1" };
+    static const char *const gone[] = { WORLD_PREFIX "p-shop-web-v1-1",
+                                        WORLD_PREFIX "p-shop-web-v1-2",
+                                        WORLD_PREFIX "p-shop-none-v1-1" };
     struct world *world = fresh(state);
     auto_app_seen seen = { .release_count = 0 };
 
@@ -473,7 +486,7 @@ static void what_is_owned_is_listed_and_removed(void **state)
     world_reach(world, RELEASE_READY, &seen);
     assert_int_equal(b->list_owned(b->self, &list, &err), 0);
     assert_int_equal(list.count, 1);
-    assert_string_equal(list.items[0].name, "p-shop-web-v1-1");
+    assert_string_equal(list.items[0].name, WORLD_PREFIX "p-shop-web-v1-1");
     assert_string_equal(list.items[0].app_id, WORLD_APP_ID);
     assert_string_equal(list.items[0].release_id, "01RELEASE");
     assert_true(list.items[0].is_running);
@@ -484,9 +497,10 @@ static void what_is_owned_is_listed_and_removed(void **state)
     assert_int_equal(b->remove_image(b->self, world->image, &err), -1);
     assert_int_equal(err.class, ERR_CONFLICT);
 
-    world_check(b->remove(b->self, "p-shop-web-v1-1", 1000, &err), &err, "remove");
-    world_check(b->remove(b->self, "p-shop-web-v1-1", 1000, &err), &err, "remove again");
-    assert_null(world_inspect(world, "p-shop-web-v1-1"));
+    world_check(b->remove(b->self, WORLD_PREFIX "p-shop-web-v1-1", 1000, &err), &err, "remove");
+    world_check(b->remove(b->self, WORLD_PREFIX "p-shop-web-v1-1", 1000, &err), &err,
+                "remove again");
+    assert_null(world_inspect(world, WORLD_PREFIX "p-shop-web-v1-1"));
     world_check(b->remove_network(b->self, "p", &err), &err, "remove_network");
     world_check(b->remove_network(b->self, "p", &err), &err, "remove_network again");
 }
@@ -605,7 +619,7 @@ static void logs_are_read_and_followed(void **state)
     struct err err = { .class = ERR_NONE };
     auto_app_seen seen = { .release_count = 0 };
     struct collected all = { .lines = 0 }, few = { .lines = 0 }, live = { .stop_after = 12 };
-    const char *name = "p-shop-worker-v1-1";
+    const char *name = WORLD_PREFIX "p-shop-worker-v1-1";
 
     world_want(world, "{\"worker\":{\"check\":{\"grace\":\"300ms\"},\"command\":"
                       "\"seq 10; i=0; while true; do echo more $((i=i+1)); sleep 0.5; done\"}}");
@@ -620,8 +634,9 @@ static void logs_are_read_and_followed(void **state)
     bool cancelled = true;
     world_check(b->logs(b->self, name, 0, 0, true, &cancelled, collect, &few, &err), &err,
                 "cancelled");
-    assert_int_equal(b->logs(b->self, "p-shop-none-v1-1", 0, 0, false, NULL, collect, &few, &err),
-                     -1);
+    assert_int_equal(
+        b->logs(b->self, WORLD_PREFIX "p-shop-none-v1-1", 0, 0, false, NULL, collect, &few, &err),
+        -1);
     assert_int_equal(err.class, ERR_NOT_FOUND);
 }
 

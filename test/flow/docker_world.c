@@ -235,7 +235,7 @@ json_t *world_inspect(struct world *world, const char *instance)
     struct err err = { .class = ERR_NONE };
     json_t *json = NULL;
 
-    if (engine_get(world->engine, &json, &err, "/containers/" WORLD_PREFIX "%s/json", instance))
+    if (engine_get(world->engine, &json, &err, "/containers/%s/json", instance))
         assert_int_equal(err.class, ERR_NOT_FOUND);
     return json;
 }

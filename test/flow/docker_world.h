@@ -44,7 +44,7 @@ void world_reach(struct world *world, enum release_stage stage, struct app_seen 
 /* Ends the named instances and waits until they are gone. */
 void world_clear(struct world *world);
 
-/* GET /containers/NAME/json, prefix added; NULL when absent. */
+/* GET /containers/NAME/json; NULL when absent. */
 json_t *world_inspect(struct world *world, const char *instance);
 char *world_container_id(struct world *world, const char *instance);
 

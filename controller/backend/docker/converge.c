@@ -4,16 +4,10 @@
  * name (slot.c), acts on at most ACTS_MAX of them, probes those that run, and reports. So it is the
  * same after a restart, and a second call beside a finished state does nothing but look.
  *
-<<<<<<< HEAD
- * An instance that serves but is not as wanted any more is only replaced when all others of its
- * release are ready, one at a time, so that a changed format of the create body (a new version of
- * this program) does not take an app down. */
-=======
  * An instance that serves but is not as wanted any more is only replaced when all of its release
  * are ready, one at a time, so that a changed format of the create body (a new version of this
  * program) does not take an app down. One whose readiness is not known yet, because this program
  * just started, may serve: it is probed first. */
->>>>>>> docker
 #include <string.h>
 
 #include "base/log.h"
@@ -26,7 +20,7 @@ enum { ACTS_MAX = 4, PROBES_MAX = 16, GONE_MAX = 4 };
 
 struct leaver {
     struct docker *docker;
-    const char *instance;
+    const char *name;
     int64_t stop_ms;
     bool is_gone;
     struct err err;
@@ -36,14 +30,13 @@ static void end_leaver(void *item, void *arg)
 {
     struct leaver *leaver = item;
     struct docker *docker = leaver->docker;
-    auto_free char *name = docker_container_name(docker, leaver->instance);
     auto_container container = { .json = NULL };
 
     (void)arg;
-    if (docker_inspect(docker, name, NULL, &container, &leaver->err))
+    if (docker_inspect(docker, leaver->name, NULL, &container, &leaver->err))
         return;
     if (container.status != CONTAINER_ABSENT && !docker_is_ours(docker, &container)) {
-        log_warn("not ending a container of somebody else", S("container", name));
+        log_warn("not ending a container of somebody else", S("container", leaver->name));
         leaver->is_gone = true;
         return;
     }
@@ -58,7 +51,7 @@ static int end_gone(struct docker *docker, const struct app_want *want, size_t *
 
     for (size_t i = 0; i < want->gone_count; i++) {
         leavers[i] = (struct leaver){ .docker = docker,
-                                      .instance = want->gone[i],
+                                      .name = want->gone[i],
                                       .stop_ms = want->gone_stop_ms[i] };
         items[i] = &leavers[i];
     }
@@ -87,8 +80,6 @@ static size_t count_ready(const struct slots *slots)
     return ready;
 }
 
-<<<<<<< HEAD
-=======
 static size_t count_drifted(const struct slots *slots)
 {
     size_t drifted = 0;
@@ -98,7 +89,6 @@ static size_t count_drifted(const struct slots *slots)
     return drifted;
 }
 
->>>>>>> docker
 /* See the head of this file: leaves the acts that may be done now, at most ACTS_MAX. */
 static size_t choose_acts(struct slots *slots, void **chosen)
 {
@@ -109,11 +99,7 @@ static size_t choose_acts(struct slots *slots, void **chosen)
         struct slot *slot = &slots->items[i];
         if (slot->act == SLOT_LEAVE || count == ACTS_MAX)
             continue;
-<<<<<<< HEAD
-        if (slot->act == SLOT_REPLACE && slot_is_ready(slot)) {
-=======
         if (slot->act == SLOT_REPLACE && slot_may_serve(slot)) {
->>>>>>> docker
             if (!may_take_one)
                 continue;
             may_take_one = false;
@@ -149,8 +135,7 @@ static void set_probing(const struct slots *slots, struct release_seen *seen)
         const struct slot *slot = &slots->items[i];
         if (slot->note.failures < FAILURES_MAX || slot->note.is_ready)
             continue;
-        auto_free char *message =
-            xasprintf("%s is not ready: %s", slot->instance, slot->note.probe);
+        auto_free char *message = xasprintf("%s is not ready: %s", slot->name, slot->note.probe);
         set_stage(seen, RELEASE_STARTING, "ProbeFailing", message);
         return;
     }
@@ -168,19 +153,12 @@ static void judge(const struct slots *slots, struct release_seen *seen)
                   slot->message);
         return;
     }
-<<<<<<< HEAD
-    if (count_ready(slots) == slots->count)
-        set_stage(seen, RELEASE_READY, "", NULL);
-    else
-        set_probing(slots, seen);
-=======
     if (count_ready(slots) < slots->count)
         set_probing(slots, seen);
     else if (count_drifted(slots) > 0)
         set_stage(seen, RELEASE_STARTING, "Replacing", "an instance that was changed is replaced");
     else
         set_stage(seen, RELEASE_READY, "", NULL);
->>>>>>> docker
 }
 
 static void report(struct slots *slots, struct release_seen *seen)
@@ -231,15 +209,9 @@ static int prepare(struct docker *docker, const struct app_want *app,
         return -1;
     }
     set_stage(seen, stage,
-<<<<<<< HEAD
-              stage == RELEASE_NO_IMAGE ? "ImageMissing" :
-              stage == RELEASE_BROKEN   ? "NetworkConflict" :
-                                          "",
-=======
               stage == RELEASE_NO_IMAGE ? "ImageMissing"
               : stage == RELEASE_BROKEN ? "NetworkConflict"
                                         : "",
->>>>>>> docker
               stage == RELEASE_READY ? NULL : refusal.text);
     return 0;
 }

@@ -5,7 +5,6 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/text.h"
 #include "controller/backend/docker/body.h"
 #include "controller/backend/docker/internal.h"
 
@@ -21,23 +20,20 @@ static char *label(const json_t *container, const char *name)
     return xstrdup(value ? value : "");
 }
 
-/* "/PREFIXNAME" → "NAME". */
-static char *instance_name(const struct docker *docker, const json_t *container)
+/* "/NAME" → "NAME". */
+static char *instance_name(const json_t *container)
 {
     const json_t *names = json_object_get(container, "Names");
     const char *name = json_string_value(json_array_get(names, 0));
 
-    if (!name)
-        return xstrdup("");
-    name += *name == '/';
-    return xstrdup(name + (text_starts(name, docker->prefix) ? strlen(docker->prefix) : 0));
+    return xstrdup(!name ? "" : *name == '/' ? name + 1 : name);
 }
 
-static void read_owned(const struct docker *docker, const json_t *container, struct owned *owned)
+static void read_owned(const json_t *container, struct owned *owned)
 {
     const char *state = json_string_value(json_object_get(container, "State"));
 
-    *owned = (struct owned){ .name = instance_name(docker, container),
+    *owned = (struct owned){ .name = instance_name(container),
                              .app_id = label(container, LABEL_APP),
                              .release_id = label(container, LABEL_RELEASE),
                              .is_running = state && strcmp(state, "running") == 0 };
@@ -57,16 +53,15 @@ static int list_owned(void *self, struct owned_list *list, struct err *err)
     list->count = json_array_size(all);
     list->items = xcalloc(list->count ? list->count : 1, sizeof *list->items);
     for (size_t i = 0; i < list->count; i++)
-        read_owned(docker, json_array_get(all, i), &list->items[i]);
+        read_owned(json_array_get(all, i), &list->items[i]);
     return 0;
 }
 
 /* The one call here that waits: a look every STEP_MS until the end that docker_end has set. */
-static int remove_instance(void *self, const char *instance, int64_t stop_ms, struct err *err)
+static int remove_instance(void *self, const char *name, int64_t stop_ms, struct err *err)
 {
     enum { STEP_MS = 50 };
     struct docker *docker = self;
-    auto_free char *name = docker_container_name(docker, instance);
     int64_t until = clock_mono_ms(docker->clock) + stop_ms + STOP_SLACK_MS;
 
     while (clock_mono_ms(docker->clock) < until) {
@@ -81,9 +76,9 @@ static int remove_instance(void *self, const char *instance, int64_t stop_ms, st
         if (is_gone)
             return 0;
         if (!work_sleep(STEP_MS))
-            return err_set(err, ERR_STOPPED, "removing %s: this program is stopping", instance);
+            return err_set(err, ERR_STOPPED, "removing %s: this program is stopping", name);
     }
-    return err_set(err, ERR_TIMEOUT, "removing %s", instance);
+    return err_set(err, ERR_TIMEOUT, "removing %s", name);
 }
 
 /* ---- open, close ---------------------------------------------------------------------------- */
@@ -99,12 +94,9 @@ static void docker_close(void *self)
     firewall_free(docker->firewall);
     sem_destroy(&docker->creating);
     free(docker->prefix);
-<<<<<<< HEAD
-=======
     free(docker->registry);
     free(docker->registry_user);
     wipe_free(docker->registry_password);
->>>>>>> docker
     free(docker->installation);
     free(docker);
 }
@@ -128,8 +120,6 @@ static int check_config(const struct docker_config *config, struct err *err)
     return 0;
 }
 
-<<<<<<< HEAD
-=======
 static void set_registry(struct docker *docker, const struct docker_config *config)
 {
     if (!config->registry || !config->registry_user || !config->registry_password)
@@ -139,7 +129,6 @@ static void set_registry(struct docker *docker, const struct docker_config *conf
     docker->registry_password = xstrdup(config->registry_password);
 }
 
->>>>>>> docker
 struct backend *docker_backend_new(const struct docker_config *config, struct err *err)
 {
     struct err failed = { .class = ERR_NONE };
@@ -152,10 +141,7 @@ struct backend *docker_backend_new(const struct docker_config *config, struct er
     docker->clock = config->clock ? config->clock : clock_system();
     docker->prefix = xstrdup(config->prefix);
     docker->installation = xstrdup(config->installation);
-<<<<<<< HEAD
-=======
     set_registry(docker, config);
->>>>>>> docker
     sem_init(&docker->creating, 0, IN_FLIGHT_MAX);
     if (config->host_firewall) {
         docker->firewall = firewall_new(config);

@@ -9,17 +9,6 @@
 
 enum { PULL_MS = 15 * 60 * 1000 };
 
-<<<<<<< HEAD
-int docker_ensure_image(struct docker *docker, const char *image, struct err *err)
-{
-    json_auto_t *json = NULL;
-
-    if (engine_inspect_image(docker->engine, image, &json, err) == 0)
-        return 0;
-    if (err->class != ERR_NOT_FOUND)
-        return -1;
-    return engine_pull(docker->engine, image, NULL, PULL_MS, &docker->closing, err);
-=======
 static int look(struct docker *docker, const char *image, bool *is_there, struct err *err)
 {
     struct err failed = { .class = ERR_NONE };
@@ -62,7 +51,6 @@ int docker_ensure_image(struct docker *docker, const char *image, struct err *er
         failed.class = ERR_NOT_FOUND;
     }
     return docker_except(&failed, ERR_NONE, err);
->>>>>>> docker
 }
 
 /* ---- removal -------------------------------------------------------------------------------- */
@@ -108,15 +96,10 @@ static int check_unused(struct docker *docker, const char *id, struct err *err)
 /* Absent is fine. */
 static int delete_image(struct docker *docker, const char *reference, struct err *err)
 {
-<<<<<<< HEAD
-    if (engine_delete(docker->engine, err, "/images/%s", reference) == 0 ||
-        err->class == ERR_NOT_FOUND)
-=======
     struct err failed = { .class = ERR_NONE };
 
     if (engine_delete(docker->engine, &failed, "/images/%s", reference) == 0 ||
         docker_except(&failed, ERR_NOT_FOUND, err) == 0)
->>>>>>> docker
         return 0;
     return err_prefix(err, "removing the image %s", reference);
 }
@@ -138,20 +121,12 @@ static int untag(struct docker *docker, const json_t *tags, bool *has_others, st
 int docker_remove_image(void *self, const char *reference, struct err *err)
 {
     struct docker *docker = self;
-<<<<<<< HEAD
-    json_auto_t *image = NULL;
-    bool has_others;
-
-    if (engine_inspect_image(docker->engine, reference, &image, err))
-        return err->class == ERR_NOT_FOUND ? 0 : -1;
-=======
     struct err failed = { .class = ERR_NONE };
     json_auto_t *image = NULL;
     bool has_others;
 
     if (engine_inspect_image(docker->engine, reference, &image, &failed))
         return docker_except(&failed, ERR_NOT_FOUND, err);
->>>>>>> docker
     const char *id = json_string_value(json_object_get(image, "Id"));
     const json_t *tags = json_object_get(image, "RepoTags");
     const json_t *digests = json_object_get(image, "RepoDigests");

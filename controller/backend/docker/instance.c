@@ -9,23 +9,10 @@
 #include "controller/backend/docker/body.h"
 #include "controller/backend/docker/internal.h"
 
-char *docker_container_name(const struct docker *docker, const char *instance)
-{
-    return xasprintf("%s%s", docker->prefix, instance);
-}
-
 int docker_inspect(struct docker *docker, const char *name, const char *network,
                    struct container *container, struct err *err)
 {
     auto_free char *escaped = text_url_escape(name);
-<<<<<<< HEAD
-    json_t *json = NULL;
-
-    *container = (struct container){ .status = CONTAINER_ABSENT };
-    if (engine_get(docker->engine, &json, err, "/containers/%s/json", escaped) == 0)
-        return container_read(json, network, container, err);
-    return err->class == ERR_NOT_FOUND ? 0 : -1;
-=======
     struct err failed = { .class = ERR_NONE };
     json_t *json = NULL;
 
@@ -41,7 +28,6 @@ int docker_except(const struct err *failed, enum err_class fine, struct err *err
         return 0;
     *err = *failed;
     return -1;
->>>>>>> docker
 }
 
 bool docker_is_ours(const struct docker *docker, const struct container *container)
@@ -99,42 +85,18 @@ int docker_start(struct docker *docker, const char *name, struct err *err)
 static int delete_now(struct docker *docker, const struct container *container, bool *is_gone,
                       struct err *err)
 {
-<<<<<<< HEAD
-    int rc = engine_delete(docker->engine, err, "/containers/%s?v=1&force=1", container->id);
-
-    if (rc && err->class == ERR_CONFLICT) /* its removal is under way already */
-        return 0;
-    if (rc && err->class != ERR_NOT_FOUND)
-=======
     struct err failed = { .class = ERR_NONE };
     int rc = engine_delete(docker->engine, &failed, "/containers/%s?v=1&force=1", container->id);
 
     if (rc && failed.class == ERR_CONFLICT) /* its removal is under way already */
         return 0;
     if (rc && docker_except(&failed, ERR_NOT_FOUND, err))
->>>>>>> docker
         return err_prefix(err, "removing a container");
     notes_drop(docker->notes, container->id);
     *is_gone = true;
     return 0;
 }
 
-<<<<<<< HEAD
-/* The stop signal is the image's wish. One that the daemon does not know means SIGTERM. */
-static int send_stop(struct docker *docker, const struct container *container, struct err *err)
-{
-    auto_free char *signal =
-        text_url_escape(container->stop_signal ? container->stop_signal : "SIGTERM");
-    int rc = engine_post(docker->engine, NULL, NULL, err, "/containers/%s/kill?signal=%s",
-                         container->id, signal);
-
-    if (rc && !docker_is_away(err) && err->class != ERR_NOT_FOUND && err->class != ERR_CONFLICT)
-        rc = engine_post(docker->engine, NULL, NULL, err, "/containers/%s/kill?signal=SIGTERM",
-                         container->id);
-    if (rc && (err->class == ERR_NOT_FOUND || err->class == ERR_CONFLICT)) /* ended by itself */
-        return 0;
-    return rc ? err_prefix(err, "stopping a container") : 0;
-=======
 static int kill_with(struct docker *docker, const struct container *container, const char *signal,
                      struct err *err)
 {
@@ -156,7 +118,6 @@ static int send_stop(struct docker *docker, const struct container *container, s
     if (rc == 0 || failed.class == ERR_CONFLICT) /* or it ended by itself */
         return 0;
     return docker_except(&failed, ERR_NOT_FOUND, err) ? err_prefix(err, "stopping a container") : 0;
->>>>>>> docker
 }
 
 int docker_end(struct docker *docker, const struct container *container, int64_t stop_ms,

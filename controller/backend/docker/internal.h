@@ -27,14 +27,9 @@ struct docker {
     struct notes *notes;
     const struct clock *clock;
     char *prefix, *installation;
-<<<<<<< HEAD
-    sem_t creating;            /* IN_FLIGHT_MAX permits */
-    struct firewall *firewall; /* NULL: not wanted */
-=======
     char *registry, *registry_user, *registry_password; /* NULL: none */
     sem_t creating;                                     /* IN_FLIGHT_MAX permits */
     struct firewall *firewall;                          /* NULL: not wanted */
->>>>>>> docker
 
     /* The event reader; see events.c. */
     struct thread *watcher;
@@ -45,21 +40,15 @@ struct docker {
 
 /* ---- instance.c: one container by name ------------------------------------------------------ */
 
-/* Prefix and name of an instance. */
-char *docker_container_name(const struct docker *docker, const char *instance);
-
 /* Absent is success, with status CONTAINER_ABSENT. */
 int docker_inspect(struct docker *docker, const char *name, const char *network,
                    struct container *container, struct err *err);
 
 bool docker_is_ours(const struct docker *docker, const struct container *container);
 
-<<<<<<< HEAD
-=======
 /* 0 when `failed` is of the class that is fine here, else -1 with it as the error. */
 int docker_except(const struct err *failed, enum err_class fine, struct err *err);
 
->>>>>>> docker
 /* Whether an error means that nothing is known, rather than that the daemon said no. */
 bool docker_is_away(const struct err *err);
 
@@ -87,11 +76,7 @@ char *docker_last_lines(struct docker *docker, const char *container_id);
 int docker_ensure_network(struct docker *docker, const struct app_want *want, struct err *err);
 int docker_remove_network(void *self, const char *project, struct err *err);
 
-<<<<<<< HEAD
-/* Present, or pulled. ERR_NOT_FOUND, ERR_DENIED, …: why it could not be had. */
-=======
 /* Present, or pulled. ERR_NOT_FOUND: it cannot be had, and why. */
->>>>>>> docker
 int docker_ensure_image(struct docker *docker, const char *image, struct err *err);
 int docker_remove_image(void *self, const char *image, struct err *err);
 

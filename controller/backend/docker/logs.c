@@ -69,10 +69,9 @@ int docker_logs(void *self, const char *instance, int64_t tail, int64_t since_ms
 {
     struct docker *docker = self;
     struct reader reader = { .write = write, .arg = arg };
-    auto_free char *name = docker_container_name(docker, instance);
     auto_container container = { .json = NULL };
 
-    if (docker_inspect(docker, name, NULL, &container, err))
+    if (docker_inspect(docker, instance, NULL, &container, err))
         return -1;
     if (container.status == CONTAINER_ABSENT || !docker_is_ours(docker, &container))
         return err_set(err, ERR_NOT_FOUND, "there is no instance %s", instance);

@@ -12,20 +12,12 @@
 static int inspect(struct docker *docker, const char *name, json_t **network, struct err *err)
 {
     auto_free char *escaped = text_url_escape(name);
-<<<<<<< HEAD
-    json_auto_t *json = NULL;
-
-    *network = NULL;
-    if (engine_get(docker->engine, &json, err, "/networks/%s", escaped))
-        return err->class == ERR_NOT_FOUND ? 0 : -1;
-=======
     struct err failed = { .class = ERR_NONE };
     json_auto_t *json = NULL;
 
     *network = NULL;
     if (engine_get(docker->engine, &json, &failed, "/networks/%s", escaped))
         return docker_except(&failed, ERR_NOT_FOUND, err);
->>>>>>> docker
     const char *found = json_string_value(json_object_get(json, "Name"));
     if (found && strcmp(found, name) == 0)
         *network = take(&json);
@@ -64,19 +56,6 @@ static int create(struct docker *docker, const struct app_want *want, const char
 {
     json_auto_t *body = body_network(docker->prefix, docker->installation, want);
     json_auto_t *network = NULL;
-<<<<<<< HEAD
-    struct err again = { .class = ERR_NONE };
-
-    if (engine_post(docker->engine, body, NULL, err, "/networks/create") == 0)
-        return 0;
-    if (docker_is_away(err))
-        return -1;
-    /* Another thread was faster, or something else has the subnet. */
-    if (inspect(docker, name, &network, &again) == 0 && network)
-        return check(docker, network, name, want->subnet, err);
-    err->class = ERR_CONFLICT;
-    return err_prefix(err, "creating the network %s with the subnet %s", name, want->subnet);
-=======
     struct err failed = { .class = ERR_NONE };
 
     if (engine_post(docker->engine, body, NULL, &failed, "/networks/create") == 0)
@@ -89,7 +68,6 @@ static int create(struct docker *docker, const struct app_want *want, const char
         return check(docker, network, name, want->subnet, err);
     return err_set(err, ERR_CONFLICT, "creating the network %s with the subnet %s: %s", name,
                    want->subnet, failed.text);
->>>>>>> docker
 }
 
 int docker_ensure_network(struct docker *docker, const struct app_want *want, struct err *err)
@@ -107,10 +85,7 @@ int docker_remove_network(void *self, const char *project, struct err *err)
 {
     struct docker *docker = self;
     auto_free char *name = body_network_name(docker->prefix, project);
-<<<<<<< HEAD
-=======
     struct err failed = { .class = ERR_NONE };
->>>>>>> docker
     json_auto_t *network = NULL;
 
     if (inspect(docker, name, &network, err))
@@ -119,15 +94,6 @@ int docker_remove_network(void *self, const char *project, struct err *err)
         return 0;
     if (strcmp(label(network, LABEL_INSTALLATION), docker->installation) != 0)
         return err_set(err, ERR_DENIED, "the network %s belongs to somebody else", name);
-<<<<<<< HEAD
-    if (engine_delete(docker->engine, err, "/networks/%s",
-                      json_string_value(json_object_get(network, "Id"))) == 0 ||
-        err->class == ERR_NOT_FOUND)
-        return 0;
-    if (err->class == ERR_DENIED) /* what the daemon says while containers are attached */
-        err->class = ERR_CONFLICT;
-    return err_prefix(err, "removing the network %s", name);
-=======
     if (engine_delete(docker->engine, &failed, "/networks/%s",
                       json_string_value(json_object_get(network, "Id"))) == 0)
         return 0;
@@ -136,5 +102,4 @@ int docker_remove_network(void *self, const char *project, struct err *err)
     return docker_except(&failed, ERR_NOT_FOUND, err)
                ? err_prefix(err, "removing the network %s", name)
                : 0;
->>>>>>> docker
 }

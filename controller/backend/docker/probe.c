@@ -14,11 +14,7 @@
 #include "base/work.h"
 #include "http/client.h"
 
-<<<<<<< HEAD
-enum { ANSWER_MAX = 64 * 1024, POLL_MS = 100 };
-=======
 enum { ANSWER_MAX = 64 * 1024, POLL_MS = 100, TIMEOUT_MS = 2000 /* when the check names none */ };
->>>>>>> docker
 
 static int64_t now_ms(void)
 {
@@ -64,11 +60,7 @@ static bool probe_http(const char *address, int64_t port, const struct check_spe
         return true;
     }
     if (rc) {
-<<<<<<< HEAD
-        snprintf(words, size, "%s after %lld ms", err.text, spent);
-=======
         snprintf(words, size, "%s", err.text);
->>>>>>> docker
         return false;
     }
     snprintf(words, size, "GET %s: %ld in %lld ms", check->path, answer.status, spent);
@@ -123,15 +115,10 @@ static bool probe_tcp(const char *address, int64_t port, const struct check_spec
 bool probe_instance(const char *address, int64_t port, const struct check_spec *check, char *words,
                     size_t words_size)
 {
-<<<<<<< HEAD
-    return check->path ? probe_http(address, port, check, words, words_size)
-                       : probe_tcp(address, port, check, words, words_size);
-=======
     struct check_spec bounded = *check;
 
     if (bounded.timeout_ms <= 0)
         bounded.timeout_ms = TIMEOUT_MS;
     return check->path ? probe_http(address, port, &bounded, words, words_size)
                        : probe_tcp(address, port, &bounded, words, words_size);
->>>>>>> docker
 }

@@ -1,15 +1,15 @@
 /* One wanted instance. The act follows from what is seen, never from what was done before:
  *
- *     absent ─────────────────────────────► create
- *     created, as wanted ─────────────────► start          (its last start failed: StartFailed)
- *     paused ─────────────────────────────► unpause
- *     exited ─────────────────────────────► Exited, OutOfMemory
- *     running, unready past its grace ────► ProbeFailing
- *     not as wanted any more ("drifted") ─► replace        (converge.c: one that serves waits for
- * its turn) somebody else's ────────────────────► NameTaken, never touched
+ *     absent ───────────────────────► create
+ *     created, as wanted ───────────► start      (StartFailed when it was tried before)
+ *     paused ───────────────────────► unpause
+ *     exited ───────────────────────► none       (Exited, OutOfMemory)
+ *     running, unready past grace ──► none       (ProbeFailing)
+ *     not as wanted any more ───────► replace    (one that serves waits its turn: converge.c)
+ *     somebody else's ──────────────► none ever  (NameTaken)
  *
- * With replace_broken the troubles of the third kind, StartFailed, Exited and ProbeFailing, are
- * replaced instead. Replacing is ending (SIGTERM, time, SIGKILL, removal, over several calls) and
+ * With replace_broken, StartFailed, Exited, OutOfMemory and ProbeFailing are reported and replaced
+ * in one call. Replacing is ending (SIGTERM, time, SIGKILL, removal, over several calls) and
  * then creating: a fresh file system every time. */
 #include "controller/backend/docker/slot.h"
 
@@ -31,17 +31,18 @@ static void slot_init(struct slot *slot)
                               .index = slot->index };
 
     slot->name = body_container_name(&want);
-    slot->instance = xstrdup(slot->name + strlen(slot->docker->prefix));
     slot->network = body_network_name(want.prefix, slot->app->project);
     slot->body = body_container(&want);
 }
 
 static void slot_done(struct slot *slot)
 {
-    free(slot->instance);
     free(slot->name);
     free(slot->network);
     free(slot->message);
+    if (slot->ended)
+        instance_seen_done(slot->ended);
+    free(slot->ended);
     json_decref(slot->body);
     container_done(&slot->container);
 }
@@ -94,15 +95,12 @@ bool slot_is_ready(const struct slot *slot)
            slot->note.stopping_ms == 0;
 }
 
-<<<<<<< HEAD
-=======
 bool slot_may_serve(const struct slot *slot)
 {
     return slot->container.status == CONTAINER_RUNNING && slot->note.stopping_ms == 0 &&
            (slot->note.is_ready || slot->note.failures < FAILURES_MAX);
 }
 
->>>>>>> docker
 static bool is_past_grace(const struct slot *slot)
 {
     int64_t age = clock_now_ms(slot->docker->clock) - slot->container.started_ms;
@@ -118,23 +116,23 @@ static void note_exit(struct slot *slot)
 
     if (c->is_oom_killed && c->exit_code != 0)
         trouble(slot, "OutOfMemory",
-                xasprintf("%s was killed: it needed more than its %lld MiB of memory",
-                          slot->instance, mib));
+                xasprintf("%s was killed: it needed more than its %lld MiB of memory", slot->name,
+                          mib));
     else
         trouble(slot, "Exited",
-                xasprintf("%s exited with code %lld", slot->instance, (long long)c->exit_code));
+                xasprintf("%s exited with code %lld", slot->name, (long long)c->exit_code));
 }
 
-/* An exited, unstartable or unready one: replaced if it may be now, else what is wrong with it. */
+/* An exited, unstartable or unready one: what is wrong with it, and replaced if it may be now. */
 static void choose_broken(struct slot *slot)
 {
-    if (slot->release->replace_broken)
-        slot->act = SLOT_REPLACE;
-    else if (slot->container.status == CONTAINER_EXITED)
+    if (slot->container.status == CONTAINER_EXITED)
         note_exit(slot);
     else if (slot->container.failure)
         trouble(slot, "StartFailed",
-                xasprintf("%s cannot be started: %s", slot->instance, slot->container.failure));
+                xasprintf("%s cannot be started: %s", slot->name, slot->container.failure));
+    if (slot->release->replace_broken)
+        slot->act = SLOT_REPLACE;
 }
 
 static void choose_ours(struct slot *slot)
@@ -188,6 +186,62 @@ int slot_look(struct slot *slot, struct err *err)
     return 0;
 }
 
+/* ---- reporting ------------------------------------------------------------------------------ */
+
+static enum instance_state state_of(const struct slot *slot)
+{
+    if (slot->reason && strcmp(slot->reason, "NameTaken") == 0)
+        return INSTANCE_MISSING;
+    switch (slot->container.status) {
+    case CONTAINER_CREATED:
+        return INSTANCE_CREATED;
+    case CONTAINER_RUNNING:
+        return slot_is_ready(slot) ? INSTANCE_READY : INSTANCE_RUNNING;
+    case CONTAINER_PAUSED:
+        return INSTANCE_RUNNING;
+    case CONTAINER_EXITED:
+        return INSTANCE_EXITED;
+    case CONTAINER_ABSENT:
+    case CONTAINER_LEAVING:
+        break;
+    }
+    return INSTANCE_MISSING;
+}
+
+/* Last lines are worth a call when something went wrong. */
+static char *last_lines(const struct slot *slot, enum instance_state state)
+{
+    bool is_wrong = state == INSTANCE_EXITED ||
+                    (state == INSTANCE_RUNNING && slot->note.failures >= FAILURES_MAX);
+
+    return is_wrong ? docker_last_lines(slot->docker, slot->container.id) : NULL;
+}
+
+void slot_seen(struct slot *slot, struct instance_seen *seen)
+{
+    enum instance_state state = state_of(slot);
+    const char *address = slot->container.address, *probe = slot->note.probe;
+
+    if (slot->ended) {
+        *seen = *slot->ended;
+        *slot->ended = (struct instance_seen){ .name = NULL };
+        return;
+    }
+    *seen = (struct instance_seen){ .name = xstrdup(slot->name),
+                                    .process = xstrdup(slot->process.name),
+                                    .index = slot->index,
+                                    .state = state,
+                                    .port = slot->process.port,
+                                    .log = last_lines(slot, state) };
+    if (state == INSTANCE_MISSING)
+        return;
+    seen->address = address ? xstrdup(address) : NULL;
+    seen->probe = *probe ? xstrdup(probe) : NULL;
+    seen->started_ms = slot->container.started_ms;
+    seen->exit_code = slot->container.exit_code;
+    seen->oom_killed = slot->container.is_oom_killed;
+}
+
 /* ---- doing ---------------------------------------------------------------------------------- */
 
 /* The daemon said no, with a reason code for it; or it is away. */
@@ -211,26 +265,23 @@ static bool create(struct slot *slot)
     return false;
 }
 
-static bool start(struct slot *slot)
+static void start(struct slot *slot)
 {
     struct err err = { .class = ERR_NONE };
 
-    if (docker_start(slot->docker, slot->name, &err) == 0)
-        return true;
-    refused(slot, "StartFailed", &err);
-    return false;
+    if (docker_start(slot->docker, slot->name, &err))
+        refused(slot, "StartFailed", &err);
 }
 
-static bool unpause(struct slot *slot)
+/* A conflict: somebody else was faster. */
+static void unpause(struct slot *slot)
 {
     struct err err = { .class = ERR_NONE };
 
     if (engine_post(slot->docker->engine, NULL, NULL, &err, "/containers/%s/unpause",
-                    slot->container.id) == 0 ||
-        err.class == ERR_CONFLICT)
-        return true;
-    refused(slot, "UnpauseFailed", &err);
-    return false;
+                    slot->container.id) &&
+        err.class != ERR_CONFLICT)
+        refused(slot, "UnpauseFailed", &err);
 }
 
 static bool end(struct slot *slot)
@@ -243,32 +294,44 @@ static bool end(struct slot *slot)
     return is_gone;
 }
 
-static bool act(struct slot *slot)
+static void act(struct slot *slot)
 {
     switch (slot->act) {
     case SLOT_CREATE:
-        return create(slot) && start(slot);
+        if (create(slot))
+            start(slot);
+        break;
     case SLOT_REPLACE:
-        return end(slot) && create(slot) && start(slot);
+        if (end(slot) && create(slot))
+            start(slot);
+        break;
     case SLOT_START:
-        return start(slot);
+        start(slot);
+        break;
     case SLOT_UNPAUSE:
-        return unpause(slot);
+        unpause(slot);
+        break;
     case SLOT_LEAVE:
         break;
     }
-    return true;
+}
+
+/* What ended is reported in the call that replaces it, or its exit and last words would be lost. */
+static void keep_ended(struct slot *slot)
+{
+    if (slot->act != SLOT_REPLACE || !slot->reason)
+        return;
+    struct instance_seen *ended = xcalloc(1, sizeof *ended);
+    slot_seen(slot, ended);
+    slot->ended = ended;
 }
 
 void slot_do(struct slot *slot)
 {
-    auto_free char *message = NULL;
-    const char *reason = NULL;
-
-    if (!act(slot)) {
-        reason = slot->reason;
-        message = take(&slot->message);
-    }
+    keep_ended(slot);
+    act(slot);
+    const char *reason = slot->reason;
+    auto_free char *message = take(&slot->message);
     if (slot->err.class || slot_look(slot, &slot->err))
         return;
     if (reason)
@@ -317,55 +380,4 @@ void slot_probe(struct slot *slot)
     count(note, is_well, has_port);
     note->probed_ms = clock_mono_ms(slot->docker->clock);
     notes_set(slot->docker->notes, c->id, note);
-}
-
-/* ---- reporting ------------------------------------------------------------------------------ */
-
-static enum instance_state state_of(const struct slot *slot)
-{
-    if (slot->reason && strcmp(slot->reason, "NameTaken") == 0)
-        return INSTANCE_MISSING;
-    switch (slot->container.status) {
-    case CONTAINER_CREATED:
-        return INSTANCE_CREATED;
-    case CONTAINER_RUNNING:
-        return slot_is_ready(slot) ? INSTANCE_READY : INSTANCE_RUNNING;
-    case CONTAINER_PAUSED:
-        return INSTANCE_RUNNING;
-    case CONTAINER_EXITED:
-        return INSTANCE_EXITED;
-    case CONTAINER_ABSENT:
-    case CONTAINER_LEAVING:
-        break;
-    }
-    return INSTANCE_MISSING;
-}
-
-/* Last lines are worth a call when something went wrong. */
-static char *last_lines(const struct slot *slot, enum instance_state state)
-{
-    bool is_wrong = state == INSTANCE_EXITED ||
-                    (state == INSTANCE_RUNNING && slot->note.failures >= FAILURES_MAX);
-
-    return is_wrong ? docker_last_lines(slot->docker, slot->container.id) : NULL;
-}
-
-void slot_seen(struct slot *slot, struct instance_seen *seen)
-{
-    enum instance_state state = state_of(slot);
-    const char *address = slot->container.address, *probe = slot->note.probe;
-
-    *seen = (struct instance_seen){ .name = xstrdup(slot->instance),
-                                    .process = xstrdup(slot->process.name),
-                                    .index = slot->index,
-                                    .state = state,
-                                    .port = slot->process.port,
-                                    .log = last_lines(slot, state) };
-    if (state == INSTANCE_MISSING)
-        return;
-    seen->address = address ? xstrdup(address) : NULL;
-    seen->probe = *probe ? xstrdup(probe) : NULL;
-    seen->started_ms = slot->container.started_ms;
-    seen->exit_code = slot->container.exit_code;
-    seen->oom_killed = slot->container.is_oom_killed;
 }

@@ -21,8 +21,7 @@ struct slot {
     const struct release_want *release;
     struct process_spec process;
     int64_t index, stop_ms;
-    char *instance, *name; /* without and with the prefix */
-    char *network;
+    char *name, *network;
     json_t *body;
     struct container container;
     bool is_drifted;
@@ -31,7 +30,8 @@ struct slot {
     /* Why it cannot be as wanted: a reason code and the words; NULL: no trouble. */
     const char *reason;
     char *message;
-    struct err err; /* class set: the daemon is away, converge fails */
+    struct instance_seen *ended; /* one that was replaced in this call, as it was; or NULL */
+    struct err err;              /* class set: the daemon is away, converge fails */
 };
 
 /* The places of a release, in order of process and index. */
@@ -49,12 +49,9 @@ int slot_look(struct slot *slot, struct err *err);
 /* Whether it serves: running, ready, not being ended. */
 bool slot_is_ready(const struct slot *slot);
 
-<<<<<<< HEAD
-=======
 /* Whether it serves as far as is known: it runs, and probes have not found otherwise. */
 bool slot_may_serve(const struct slot *slot);
 
->>>>>>> docker
 /* Does the act, then looks again. Outcome in reason and err. */
 void slot_do(struct slot *slot);
 

@@ -114,6 +114,14 @@ static void answer_status(struct fixture *f, struct http_request *request)
                code == 204 ? "" : "why", code == 204 ? 0 : 3);
 }
 
+static void answer_loop(struct fixture *f, struct http_request *request)
+{
+    static const struct http_header headers[] = { { "Location", "/loop" }, { NULL, NULL } };
+
+    (void)f;
+    http_reply(request, 302, NULL, headers, NULL, 0);
+}
+
 static void on_never_gone(void *arg)
 {
     ((struct fixture *)arg)->gone++;
@@ -274,6 +282,7 @@ static const struct {
     { "/firehose", answer_firehose, false },
     { "/later", answer_later, false },
     { "/look", answer_look, false },
+    { "/loop", answer_loop, false },
     { "/never", answer_never, false },
     { "/silent", answer_silent, false },
     { "/status", answer_status, false },

@@ -19,16 +19,19 @@ static void test_the_bytes_of_the_page(void **state)
     auto_buffer out = { 0 };
     (void)state;
 
-    frame_add_call(&out, 2, "sites.wanted", "{\"after\":0}", 5000, true);
-    frame_add_bytes(&out, 7, "hi", 2);
+    frame_add_call(&out, 2, "site.fetch", "{\"digest\":\"sha256:ab\"}", 0, true);
+    frame_add_bytes(&out, 2, "tar", 3);
+    frame_add_value(&out, "end", 2, "result", "{}", 2);
+    frame_add_verb(&out, "ping", 1);
     auto_free char *hex = text_hex(out.data, out.len);
     assert_string_equal(
         hex,
-        "0000005800"
-        "7b2263616c6c223a322c226d6574686f64223a2273697465732e77616e746564222c22706172616d73223a7b22"
-        "6166746572223a307d2c22646561646c696e655f6d73223a353030302c2266696e697368223a747275657d"
-        "0000000601"
-        "000000076869");
+        "0000004e00"
+        "7b2263616c6c223a322c226d6574686f64223a22736974652e6665746368222c22706172616d73223a7b22"
+        "646967657374223a227368613235363a6162227d2c2266696e697368223a747275657d"
+        "000000070100000002746172"
+        "00000015007b22656e64223a322c22726573756c74223a7b7d7d"
+        "0000000a007b2270696e67223a317d");
 }
 
 static void test_frames_in_pieces(void **state)

@@ -1,5 +1,5 @@
 /* What the tests of the links share: loops on threads of their own, and a server with the methods
- * of rig.c. The test itself is the thread that blocks. */
+ * of methods.c. The test itself is the thread that blocks. */
 #ifndef TEST_RPC_RIG_H
 #define TEST_RPC_RIG_H
 
@@ -49,8 +49,10 @@ struct rig {
     struct counter opened, closed, gone, begun;
     char *dir, *path, *address;
     struct rpc_call *held; /* test.hold */
-    size_t most_held;      /* bytes that arrived and were not consumed */
 };
+
+extern const struct rpc_method test_methods[]; /* methods.c */
+extern const size_t test_method_count;
 
 void rig_start(struct rig *rig); /* fill in parts of rig->config before */
 void rig_kill(struct rig *rig);  /* the server goes away; rig_start brings it back */
