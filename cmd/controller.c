@@ -1,4 +1,5 @@
-/* evenkeel-controller: owns the database, runs the loops, answers gateway, builders and site agents. */
+/* evenkeel-controller: owns the database, runs the loops, answers gateway, builders and site
+ * agents. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,9 +7,11 @@
 #include "base/log.h"
 #include "controller/controller.h"
 
-static const char usage[] = "usage: evenkeel-controller --config FILE [--migrate | --stop-all | --check-config | --help-config | --version]\n"
+static const char usage[] = "usage: evenkeel-controller --config FILE [--migrate | --stop-all | "
+                            "--check-config | --help-config | --version]\n"
                             "  --migrate       bring the database to this version and end\n"
-                            "  --stop-all      end and remove every container and network of this installation; data stays\n"
+                            "  --stop-all      end and remove every container and network of this "
+                            "installation; data stays\n"
                             "  --check-config  say whether the configuration is good\n"
                             "  --help-config   print what can be configured\n";
 
@@ -51,8 +54,13 @@ static int run(const struct controller_config *config, struct err *err)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = { { "config", required_argument, NULL, 'c' }, { "migrate", no_argument, NULL, 'm' }, { "stop-all", no_argument, NULL, 's' },
-                                             { "check-config", no_argument, NULL, 'k' }, { "help-config", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'v' }, { 0 } };
+    static const struct option options[] = { { "config", required_argument, NULL, 'c' },
+                                             { "migrate", no_argument, NULL, 'm' },
+                                             { "stop-all", no_argument, NULL, 's' },
+                                             { "check-config", no_argument, NULL, 'k' },
+                                             { "help-config", no_argument, NULL, 'h' },
+                                             { "version", no_argument, NULL, 'v' },
+                                             { 0 } };
     struct controller_config config = { 0 };
     const char *path = NULL;
     struct err err = { 0 };
@@ -72,7 +80,10 @@ int main(int argc, char **argv)
     if (controller_config_read(path, &config, &err))
         return fail(&err);
     log_set_level(config.log_level);
-    int rc = mode == 'm' ? controller_migrate(&config, &err) : mode == 's' ? controller_stop_all(&config, &err) : mode == 'k' ? 0 : run(&config, &err);
+    int rc = mode == 'm'   ? controller_migrate(&config, &err)
+             : mode == 's' ? controller_stop_all(&config, &err)
+             : mode == 'k' ? 0
+                           : run(&config, &err);
     controller_config_done(&config);
     return rc ? fail(&err) : EXIT_SUCCESS;
 }

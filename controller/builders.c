@@ -86,7 +86,7 @@ static struct builder *find(struct builders *b, uint64_t session)
 {
     struct builder *one;
 
-    LIST_FOREACH (one, &b->builders, link)
+    LIST_FOREACH(one, &b->builders, link)
         if (one->session == session)
             return one;
     return NULL;
@@ -96,7 +96,7 @@ static struct held *find_held(struct builders *b, const char *attempt)
 {
     struct held *h;
 
-    LIST_FOREACH (h, &b->held, link)
+    LIST_FOREACH(h, &b->held, link)
         if (strcmp(h->attempt, attempt) == 0)
             return h;
     return NULL;
@@ -107,7 +107,7 @@ static int64_t busy(struct builders *b, uint64_t session)
     struct held *h;
     int64_t count = 0;
 
-    LIST_FOREACH (h, &b->held, link)
+    LIST_FOREACH(h, &b->held, link)
         count += h->session == session && h->away_since_ms == 0;
     return count;
 }
@@ -134,7 +134,7 @@ bool builders_remove(struct builders *b, struct rpc_session *session)
     pthread_mutex_lock(&b->lock);
     struct builder *one = find(b, rpc_session_id(session));
     if (one) {
-        LIST_FOREACH (h, &b->held, link)
+        LIST_FOREACH(h, &b->held, link)
             if (h->session == one->session && h->away_since_ms == 0)
                 h->away_since_ms = clock_mono_ms(b->clock);
         free_builder(one);
@@ -175,7 +175,7 @@ struct rpc_call *builders_take(struct builders *b, char **name)
     struct rpc_call *call = NULL;
 
     pthread_mutex_lock(&b->lock);
-    LIST_FOREACH (one, &b->builders, link)
+    LIST_FOREACH(one, &b->builders, link)
         if (open_offer(one) && (!best || busy(b, one->session) < busy(b, best->session)))
             best = one;
     if (best) {
@@ -273,7 +273,7 @@ int64_t builders_count(struct builders *b)
     int64_t count = 0;
 
     pthread_mutex_lock(&b->lock);
-    LIST_FOREACH (one, &b->builders, link)
+    LIST_FOREACH(one, &b->builders, link)
         count++;
     pthread_mutex_unlock(&b->lock);
     return count;
@@ -285,9 +285,10 @@ json_t *builders_list(struct builders *b)
     struct builder *one;
 
     pthread_mutex_lock(&b->lock);
-    LIST_FOREACH (one, &b->builders, link)
-        json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:b}", "name", one->name, "slots", one->slots, "busy",
-                                              busy(b, one->session), "connected", true));
+    LIST_FOREACH(one, &b->builders, link)
+        json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:b}", "name", one->name, "slots",
+                                              one->slots, "busy", busy(b, one->session),
+                                              "connected", true));
     pthread_mutex_unlock(&b->lock);
     return list;
 }

@@ -8,12 +8,13 @@
 const char *const condition_chain[] = { SOURCE_READY,    SPEC_VALID,  BUILD_READY, IMAGE_PRESENT,
                                         INSTANCES_READY, ROUTE_ACKED, CONVERGED,   NULL };
 
-int find_condition(struct tx *tx, const struct app_row *app, const struct finding *f, struct err *err)
+int find_condition(struct tx *tx, const struct app_row *app, const struct finding *f,
+                   struct err *err)
 {
     bool changed;
 
-    if (store_set_condition(tx, app->id, f->type, f->status, f->reason, f->message, f->next_try_ms ? f->next_try_ms : -1,
-                            &changed, err))
+    if (store_set_condition(tx, app->id, f->type, f->status, f->reason, f->message,
+                            f->next_try_ms ? f->next_try_ms : -1, &changed, err))
         return -1;
     if (!changed || !f->kind)
         return 0;
@@ -21,7 +22,8 @@ int find_condition(struct tx *tx, const struct app_row *app, const struct findin
     return store_add_event(tx, &event, err);
 }
 
-int note_condition(struct controller *c, const struct app_row *app, const struct finding *finding, struct err *err)
+int note_condition(struct controller *c, const struct app_row *app, const struct finding *finding,
+                   struct err *err)
 {
     auto_tx *tx = NULL;
 
@@ -30,8 +32,8 @@ int note_condition(struct controller *c, const struct app_row *app, const struct
     return tx_commit(&tx, err);
 }
 
-int note_event(struct tx *tx, const struct app_row *app, const char *kind, const char *reason, const json_t *data,
-               struct err *err, const char *fmt, ...)
+int note_event(struct tx *tx, const struct app_row *app, const char *kind, const char *reason,
+               const json_t *data, struct err *err, const char *fmt, ...)
 {
     auto_free char *message = NULL;
     va_list ap;

@@ -25,8 +25,8 @@ struct controller_config {
     int64_t router_port, router_slots;
     int64_t fetch_ms, register_ms, dispatch_ms, crash_ms, synchronize_ms, clean_ms;
     int64_t fetch_timeout_ms;
-    int64_t lease_grace_ms;     /* how long a builder may be away before its attempts are lost */
-    int64_t log_max;            /* bytes of one build's log */
+    int64_t lease_grace_ms; /* how long a builder may be away before its attempts are lost */
+    int64_t log_max;        /* bytes of one build's log */
     int64_t builds_keep, events_keep;
 };
 

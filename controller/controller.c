@@ -1,4 +1,5 @@
-/* A controller put together: store, backend, router, source, the loops, and the links on which gateway, builders and site agents call. */
+/* A controller put together: store, backend, router, source, the loops, and the links on which
+ * gateway, builders and site agents call. */
 #include "controller/controller.h"
 
 #include <stdlib.h>
@@ -37,7 +38,9 @@ struct controller_program {
     bool has_router;
 };
 
-/* ---- callbacks ---------------------------------------------------------------------------------------------------- */
+/* ---- callbacks
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static void on_commit(void *arg, bool events, bool work)
 {
@@ -53,23 +56,29 @@ static bool authenticate(void *arg, enum rpc_kind kind, const char *name, const 
 {
     struct controller *c = arg;
     auto_free char *hash = sha256_hex(token, strlen(token)), *expected = NULL;
-    const char *kind_name = kind == RPC_BUILDER ? "builder" : kind == RPC_SSGEN ? "ssgen" : kind == RPC_GATEWAY ? "gateway" : "";
+    const char *kind_name = kind == RPC_BUILDER   ? "builder"
+                            : kind == RPC_SSGEN   ? "ssgen"
+                            : kind == RPC_GATEWAY ? "gateway"
+                                                  : "";
     auto_tx *tx = NULL;
     struct err err = { 0 };
 
-    if (tx_begin(c->store, TX_READ, &tx, &err) || store_agent_hash(tx, kind_name, name, &expected, &err))
+    if (tx_begin(c->store, TX_READ, &tx, &err) ||
+        store_agent_hash(tx, kind_name, name, &expected, &err))
         return false;
     return secret_equal(hash, expected);
 }
 
-/* A builder's link closed: the crash detector shall look. On the pool, because the loop thread does not touch the store. */
+/* A builder's link closed: the crash detector shall look. On the pool, because the loop thread does
+ * not touch the store. */
 static void wake_detector(void *arg)
 {
     struct controller *c = arg;
     auto_tx *tx = NULL;
     struct err err = { 0 };
 
-    if (tx_begin(c->store, TX_OBSERVE, &tx, &err) || store_add_work(tx, "crash_detector", "leases", 0, &err) ||
+    if (tx_begin(c->store, TX_OBSERVE, &tx, &err) ||
+        store_add_work(tx, "crash_detector", "leases", 0, &err) ||
         store_add_work(tx, "dispatcher", "queue", 0, &err) || tx_commit(&tx, &err))
         log_warn("waking the crash detector", E(&err)); /* its full pass comes */
 }
@@ -82,7 +91,8 @@ static void on_closed(void *arg, struct rpc_session *session)
         pool_run(p->pool, wake_detector, &p->c);
 }
 
-/* An instance changed; app NULL: the daemon came back, and anything may have. Reader thread of the backend. */
+/* An instance changed; app NULL: the daemon came back, and anything may have. Reader thread of the
+ * backend. */
 static void on_instance(void *arg, const char *app_id)
 {
     struct controller *c = arg;
@@ -94,20 +104,25 @@ static void on_instance(void *arg, const char *app_id)
             log_warn("looking at all instances", E(&err));
         return;
     }
-    if (tx_begin(c->store, TX_OBSERVE, &tx, &err) || store_add_work(tx, "synchronizer", app_id, 0, &err) || tx_commit(&tx, &err))
+    if (tx_begin(c->store, TX_OBSERVE, &tx, &err) ||
+        store_add_work(tx, "synchronizer", app_id, 0, &err) || tx_commit(&tx, &err))
         log_warn("noting that an instance changed", S("app", app_id), E(&err));
 }
 
-/* ---- start -------------------------------------------------------------------------------------------------------- */
+/* ---- start
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 /* What a fresh database needs: an id of this installation, and the first project. */
-static int prepare(struct store *store, const struct controller_config *config, char **installation, struct err *err)
+static int prepare(struct store *store, const struct controller_config *config, char **installation,
+                   struct err *err)
 {
     auto_project project = { 0 };
     auto_tx *tx = NULL;
     int64_t networks;
 
-    if (network_count(config->docker_network_range, &networks, err) || tx_begin(store, TX_WRITE, &tx, err))
+    if (network_count(config->docker_network_range, &networks, err) ||
+        tx_begin(store, TX_WRITE, &tx, err))
         return -1;
     if (store_get_setting(tx, "installation", installation, err)) {
         if (err->class != ERR_NOT_FOUND)
@@ -122,13 +137,16 @@ static int prepare(struct store *store, const struct controller_config *config, 
     return tx_commit(&tx, err);
 }
 
-static int open_store(const struct controller_config *config, struct store **store, char **installation, struct err *err)
+static int open_store(const struct controller_config *config, struct store **store,
+                      char **installation, struct err *err)
 {
     auto_free char *path = files_database(config);
 
-    if (fs_make_dirs(config->data, 0700, err) || files_make(config, err) || store_open(path, clock_system(), store, err))
+    if (fs_make_dirs(config->data, 0700, err) || files_make(config, err) ||
+        store_open(path, clock_system(), store, err))
         return -1;
-    if (store_check(*store, err) || store_migrate(*store, err) || prepare(*store, config, installation, err)) {
+    if (store_check(*store, err) || store_migrate(*store, err) ||
+        prepare(*store, config, installation, err)) {
         store_close(*store);
         *store = NULL;
         return -1;
@@ -136,11 +154,16 @@ static int open_store(const struct controller_config *config, struct store **sto
     return 0;
 }
 
-static struct docker_config docker_config_of(const struct controller_config *config, const char *installation)
+static struct docker_config docker_config_of(const struct controller_config *config,
+                                             const char *installation)
 {
-    return (struct docker_config){ .socket = config->docker_socket, .prefix = config->docker_prefix, .installation = installation,
-                                   .network_range = config->docker_network_range, .host_firewall = config->docker_firewall,
-                                   .host_ports = &config->router_port, .host_port_count = 1 };
+    return (struct docker_config){ .socket = config->docker_socket,
+                                   .prefix = config->docker_prefix,
+                                   .installation = installation,
+                                   .network_range = config->docker_network_range,
+                                   .host_firewall = config->docker_firewall,
+                                   .host_ports = &config->router_port,
+                                   .host_port_count = 1 };
 }
 
 static int open_backend(struct controller_program *p, struct err *err)
@@ -156,8 +179,11 @@ static int open_backend(struct controller_program *p, struct err *err)
 static int open_router(struct controller_program *p, struct err *err)
 {
     const struct controller_config *config = p->c.config;
-    const struct haproxy_config haproxy = { .dir = config->router_dir, .http_host = config->router_host, .http_port = (uint16_t)config->router_port,
-                                            .slots = (unsigned)config->router_slots, .site_server = config->sites_server };
+    const struct haproxy_config haproxy = { .dir = config->router_dir,
+                                            .http_host = config->router_host,
+                                            .http_port = (uint16_t)config->router_port,
+                                            .slots = (unsigned)config->router_slots,
+                                            .site_server = config->sites_server };
 
     if (haproxy_router_new(&haproxy, &p->router, err))
         return -1;
@@ -170,14 +196,23 @@ static int listen_for_agents(struct controller_program *p, struct err *err)
 {
     const struct controller_config *config = p->c.config;
     bool has_tcp = *config->tcp_host != '\0';
-    const struct rpc_server_config server = { .unix_path = config->unix_path, .tcp_host = has_tcp ? config->tcp_host : NULL, .tcp_port = (uint16_t)config->tcp_port,
-                                              .cert_file = has_tcp ? config->cert_file : NULL, .key_file = has_tcp ? config->key_file : NULL,
-                                              .methods = api_methods, .method_count = api_method_count, .arg = p, .pool = p->pool, .bulk = p->bulk,
-                                              .authenticate = authenticate, .closed = on_closed };
+    const struct rpc_server_config server = { .unix_path = config->unix_path,
+                                              .tcp_host = has_tcp ? config->tcp_host : NULL,
+                                              .tcp_port = (uint16_t)config->tcp_port,
+                                              .cert_file = has_tcp ? config->cert_file : NULL,
+                                              .key_file = has_tcp ? config->key_file : NULL,
+                                              .methods = api_methods,
+                                              .method_count = api_method_count,
+                                              .arg = p,
+                                              .pool = p->pool,
+                                              .bulk = p->bulk,
+                                              .authenticate = authenticate,
+                                              .closed = on_closed };
     return rpc_server_start(p->loop, &server, &p->server, err);
 }
 
-int controller_start(struct loop *loop, const struct controller_config *config, struct controller_program **program, struct err *err)
+int controller_start(struct loop *loop, const struct controller_config *config,
+                     struct controller_program **program, struct err *err)
 {
     struct controller_program *p = xcalloc(1, sizeof *p);
 
@@ -195,7 +230,8 @@ int controller_start(struct loop *loop, const struct controller_config *config, 
     p->bulk = pool_start(BULK_THREADS, QUEUE_MAX);
     p->c.feeds = feeds_new(p->pool, loop);
     p->c.loops = loops_new(&p->c);
-    if (open_store(config, &p->c.store, &p->installation, err) || open_backend(p, err) || open_router(p, err))
+    if (open_store(config, &p->c.store, &p->installation, err) || open_backend(p, err) ||
+        open_router(p, err))
         return -1;
     store_on_commit(p->c.store, on_commit, &p->c);
     if (listen_for_agents(p, err) || p->backend->watch(p->backend->self, on_instance, &p->c, err))
@@ -234,7 +270,8 @@ void controller_free(struct controller_program *p)
     free(p);
 }
 
-/* ---- one-shot commands --------------------------------------------------------------------------------------------- */
+/* ---- one-shot commands
+ * --------------------------------------------------------------------------------------------- */
 
 int controller_migrate(const struct controller_config *config, struct err *err)
 {
@@ -254,11 +291,13 @@ static int remove_networks(struct store *store, struct backend *backend, struct 
     size_t i;
     json_t *one;
 
-    if (tx_begin(store, TX_READ, &tx, err) || store_list_projects(tx, NULL, NULL, 1 << 20, &projects, err))
+    if (tx_begin(store, TX_READ, &tx, err) ||
+        store_list_projects(tx, NULL, NULL, 1 << 20, &projects, err))
         return -1;
     tx_rollback(&tx);
     json_array_foreach(projects, i, one)
-        if (backend->remove_network(backend->self, json_string_value(json_object_get(one, "name")), err))
+        if (backend->remove_network(backend->self, json_string_value(json_object_get(one, "name")),
+                                    err))
             return -1;
     return 0;
 }
@@ -274,7 +313,8 @@ int controller_stop_all(const struct controller_config *config, struct err *err)
     for (size_t i = 0; rc == 0 && i < owned.count; i++)
         rc = p.backend->remove(p.backend->self, owned.items[i].name, 5000, err);
     const struct docker_config docker = docker_config_of(config, p.installation);
-    rc = rc || remove_networks(p.c.store, p.backend, err) || docker_backend_firewall_remove(&docker, err);
+    rc = rc || remove_networks(p.c.store, p.backend, err) ||
+         docker_backend_firewall_remove(&docker, err);
     owned_list_done(&owned);
     if (p.backend)
         p.backend->close(p.backend->self);

@@ -1,7 +1,8 @@
 /* dispatcher: queued builds + free slots of builders → leased attempts.
  *
- * Fair between projects: the one with the fewest running builds is next, then the one unserved the longest. The lease is committed before the builder
- * hears of it; if it never does, its link is gone, and the crash detector takes the attempt back. */
+ * Fair between projects: the one with the fewest running builds is next, then the one unserved the
+ * longest. The lease is committed before the builder hears of it; if it never does, its link is
+ * gone, and the crash detector takes the attempt back. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,23 +18,30 @@
 
 enum { WAITING_NOTED = 50 };
 
-static json_t *make_job(struct controller *c, struct tx *tx, const struct build_row *build, struct err *err)
+static json_t *make_job(struct controller *c, struct tx *tx, const struct build_row *build,
+                        struct err *err)
 {
     auto_project project = { 0 };
     auto_app app = { 0 };
+    auto_free char *installation = NULL;
 
-    if (store_get_project(tx, build->project_id, &project, err))
+    if (store_get_project(tx, build->project_id, &project, err) ||
+        store_get_setting(tx, "installation", &installation, err))
         return NULL;
     const char *name = store_get_app(tx, build->app_id, &app, err) ? "gone" : app.name;
     auto_free char *tag = xasprintf("evenkeel/%s/%s:%.12s", project.name, name, build->key);
-    const json_t *memory = json_object_get(build->spec, "memory"), *cpus = json_object_get(build->spec, "cpus");
-    return json_pack("{s:s, s:s, s:s, s:O?, s:I, s:{s:O?, s:O?}, s:s, s:O, s:n}", "project", project.name, "app", name,
-                     "commit", build->sha ? build->sha : "", "timeout_ms", json_object_get(build->spec, "timeout"),
-                     "log_max", c->config->log_max, "limits", "memory", memory, "cpus_milli", cpus, "tag", tag, "build",
+    const json_t *memory = json_object_get(build->spec, "memory"),
+                 *cpus = json_object_get(build->spec, "cpus");
+    return json_pack("{s:s, s:s, s:s, s:s, s:O?, s:I, s:{s:O?, s:O?}, s:s, s:O, s:n}",
+                     "installation", installation, "project", project.name, "app", name, "commit",
+                     build->sha ? build->sha : "", "timeout_ms",
+                     json_object_get(build->spec, "timeout"), "log_max", c->config->log_max,
+                     "limits", "memory", memory, "cpus_milli", cpus, "tag", tag, "build",
                      build->spec, "registry");
 }
 
-static int note_started(struct tx *tx, const struct build_row *build, const struct attempt_row *attempt, struct err *err)
+static int note_started(struct tx *tx, const struct build_row *build,
+                        const struct attempt_row *attempt, struct err *err)
 {
     auto_id_list apps = { 0 };
     json_auto_t *data = json_pack("{s:s, s:I}", "build", build->id, "attempt", attempt->number);
@@ -43,14 +51,16 @@ static int note_started(struct tx *tx, const struct build_row *build, const stru
     for (size_t i = 0; i < apps.count; i++) {
         auto_app app = { 0 };
         if (store_get_app(tx, apps.items[i], &app, err) ||
-            note_event(tx, &app, "build", "BuildStarted", data, err, "build %s runs on %s", build->id, attempt->builder))
+            note_event(tx, &app, "build", "BuildStarted", data, err, "build %s runs on %s",
+                       build->id, attempt->builder))
             return -1;
     }
     return 0;
 }
 
 /* 1: nothing is queued. The answer for the builder in *job. */
-static int lease_next(struct controller *c, const char *builder, char **attempt_id, json_t **job, struct err *err)
+static int lease_next(struct controller *c, const char *builder, char **attempt_id, json_t **job,
+                      struct err *err)
 {
     auto_wipe char *lease = secret_new("");
     auto_free char *hash = sha256_hex(lease, strlen(lease));
@@ -65,12 +75,13 @@ static int lease_next(struct controller *c, const char *builder, char **attempt_
     json_t *details = make_job(c, tx, &build, err);
     if (!details)
         return -1;
-    if (store_add_attempt(tx, &build, builder, hash, &attempt, err) || note_started(tx, &build, &attempt, err) ||
-        tx_commit(&tx, err)) {
+    if (store_add_attempt(tx, &build, builder, hash, &attempt, err) ||
+        note_started(tx, &build, &attempt, err) || tx_commit(&tx, err)) {
         json_decref(details);
         return -1;
     }
-    *job = json_pack("{s:s, s:s, s:s, s:o}", "attempt", attempt.id, "lease", lease, "build", build.id, "job", details);
+    *job = json_pack("{s:s, s:s, s:s, s:o}", "attempt", attempt.id, "lease", lease, "build",
+                     build.id, "job", details);
     *attempt_id = take(&attempt.id);
     return 0;
 }
@@ -82,19 +93,25 @@ static int note_waiting(struct controller *c, struct err *err)
     auto_id_list queued = { 0 };
     auto_tx *tx = NULL;
 
-    if (tx_begin(c->store, TX_OBSERVE, &tx, err) || store_queued_builds(tx, WAITING_NOTED, &queued, err))
+    if (tx_begin(c->store, TX_OBSERVE, &tx, err) ||
+        store_queued_builds(tx, WAITING_NOTED, &queued, err))
         return -1;
     for (size_t i = 0; i < queued.count; i++) {
-        auto_free char *message = xasprintf(has_builder ? "build %s waits for a free slot; place %zu in the queue"
-                                                        : "build %s waits, but no builder is connected; place %zu in the queue",
-                                            queued.items[i], i + 1);
-        const struct finding finding = { BUILD_READY, CONDITION_FALSE, has_builder ? "BuildQueued" : "NoBuilder", message, 0, NULL };
+        auto_free char *message = xasprintf(
+            has_builder ? "build %s waits for a free slot; place %zu in the queue"
+                        : "build %s waits, but no builder is connected; place %zu in the queue",
+            queued.items[i], i + 1);
+        const struct finding finding = {
+            BUILD_READY, CONDITION_FALSE, has_builder ? "BuildQueued" : "NoBuilder", message, 0,
+            NULL
+        };
         auto_id_list apps = { 0 };
         if (store_apps_of_build(tx, queued.items[i], &apps, err))
             return -1;
         for (size_t a = 0; a < apps.count; a++) {
             auto_app app = { 0 };
-            if (store_get_app(tx, apps.items[a], &app, err) || find_condition(tx, &app, &finding, err))
+            if (store_get_app(tx, apps.items[a], &app, err) ||
+                find_condition(tx, &app, &finding, err))
                 return -1;
         }
     }
@@ -129,7 +146,8 @@ int dispatcher_pass(struct controller *c, struct err *err)
     int64_t queued, running;
     auto_tx *tx = NULL;
 
-    if (tx_begin(c->store, TX_OBSERVE, &tx, err) || store_count_builds(tx, &queued, &running, err) ||
+    if (tx_begin(c->store, TX_OBSERVE, &tx, err) ||
+        store_count_builds(tx, &queued, &running, err) ||
         (queued && store_add_work(tx, "dispatcher", "queue", 0, err)))
         return -1;
     return tx_commit(&tx, err);

@@ -7,8 +7,9 @@
 
 #include "base/mem.h"
 
-/* References: one for the list while the call lives, one for each pump that is queued or runs. The last one posts the end to the loop thread: the call's
- * hooks run there, and one of them may be under way. */
+/* References: one for the list while the call lives, one for each pump that is queued or runs. The
+ * last one posts the end to the loop thread: the call's hooks run there, and one of them may be
+ * under way. */
 struct follower {
     LIST_ENTRY(follower) link;
     struct feeds *feeds;
@@ -140,12 +141,19 @@ static void on_gone(void *arg)
         loop_post(w->feeds->loop, free_follower, w);
 }
 
-void feeds_add(struct feeds *f, struct rpc_call *call, const char *topic, pump_function pump, void *arg, void (*done)(void *arg))
+void feeds_add(struct feeds *f, struct rpc_call *call, const char *topic, pump_function pump,
+               void *arg, void (*done)(void *arg))
 {
     struct follower *w = xcalloc(1, sizeof *w);
 
-    *w = (struct follower){ .feeds = f, .call = rpc_call_ref(call), .topic = topic ? xstrdup(topic) : NULL, .pump = pump,
-                            .arg = arg, .done = done, .references = 2, .is_listed = true };
+    *w = (struct follower){ .feeds = f,
+                            .call = rpc_call_ref(call),
+                            .topic = topic ? xstrdup(topic) : NULL,
+                            .pump = pump,
+                            .arg = arg,
+                            .done = done,
+                            .references = 2,
+                            .is_listed = true };
     pthread_mutex_lock(&f->lock);
     LIST_INSERT_HEAD(&f->followers, w, link);
     schedule(w);
@@ -164,7 +172,7 @@ void feeds_kick(struct feeds *f, const char *topic)
     struct follower *w;
 
     pthread_mutex_lock(&f->lock);
-    LIST_FOREACH (w, &f->followers, link)
+    LIST_FOREACH(w, &f->followers, link)
         if (!topic || (w->topic && strcmp(w->topic, topic) == 0))
             schedule(w);
     pthread_mutex_unlock(&f->lock);

@@ -1,5 +1,6 @@
-/* Calls that follow something: events, a build's log, an app until it is live. Each is a follower with a pump: a function that sends what is new since it last ran.
- * A kick runs the pumps on the request pool, each at most once at a time; kicks meanwhile become one more run. */
+/* Calls that follow something: events, a build's log, an app until it is live. Each is a follower
+ * with a pump: a function that sends what is new since it last ran. A kick runs the pumps on the
+ * request pool, each at most once at a time; kicks meanwhile become one more run. */
 #ifndef CONTROLLER_FEEDS_H
 #define CONTROLLER_FEEDS_H
 
@@ -23,10 +24,10 @@ typedef enum pump_result (*pump_function)(struct rpc_call *call, void *arg);
 struct feeds *feeds_new(struct pool *pool, struct loop *loop);
 void feeds_free(struct feeds *feeds); /* no pump runs any more: the pool is stopped */
 
-/* Keeps the call and pumps it until it ends or is gone; `arg` is then freed with `done`. `topic` is copied: the build whose log it follows, or
- * NULL. The handler returns RPC_LATER after this. */
-void feeds_add(struct feeds *feeds, struct rpc_call *call, const char *topic, pump_function pump, void *arg,
-               void (*done)(void *arg));
+/* Keeps the call and pumps it until it ends or is gone; `arg` is then freed with `done`. `topic` is
+ * copied: the build whose log it follows, or NULL. The handler returns RPC_LATER after this. */
+void feeds_add(struct feeds *feeds, struct rpc_call *call, const char *topic, pump_function pump,
+               void *arg, void (*done)(void *arg));
 
 /* Something happened; topic NULL: events, for all; else only those on that topic. Any thread. */
 void feeds_kick(struct feeds *feeds, const char *topic);

@@ -1,10 +1,11 @@
 /* fetcher: refs of repositories → refs and commits in the store.
  *
- * A remote repository has a row in the work queue for as long as it exists: the step asks the remote what the followed refs point to, fetches
- * what moved, and comes back after the interval. A webhook or `repos refresh` only makes the row due.
+ * A remote repository has a row in the work queue for as long as it exists: the step asks the
+ * remote what the followed refs point to, fetches what moved, and comes back after the interval. A
+ * webhook or `repos refresh` only makes the row due.
  *
- * A hosted repository is moved by pushes alone (api/git.c records them); here its branches are published: the branch in git follows to the pushed
- * commit once every app on it is live there. */
+ * A hosted repository is moved by pushes alone (api/git.c records them); here its branches are
+ * published: the branch in git follows to the pushed commit once every app on it is live there. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,8 +32,8 @@ static const char *reason_of(const struct err *err)
     }
 }
 
-static int find_on_ref(struct tx *tx, const char *repository_id, const char *ref, const struct finding *finding,
-                       struct err *err)
+static int find_on_ref(struct tx *tx, const char *repository_id, const char *ref,
+                       const struct finding *finding, struct err *err)
 {
     auto_id_list apps = { 0 };
 
@@ -47,13 +48,15 @@ static int find_on_ref(struct tx *tx, const char *repository_id, const char *ref
 }
 
 /* The remote could not be asked: every app of the repository says so; what is live stays. */
-static int note_failure(struct controller *c, const char *id, const struct ref_list *refs, const struct err *failure,
-                        struct err *err)
+static int note_failure(struct controller *c, const char *id, const struct ref_list *refs,
+                        const struct err *failure, struct err *err)
 {
-    const struct finding finding = { SOURCE_READY, CONDITION_FALSE, reason_of(failure), failure->text, c->config->fetch_ms, "source" };
+    const struct finding finding = { SOURCE_READY,  CONDITION_FALSE,     reason_of(failure),
+                                     failure->text, c->config->fetch_ms, "source" };
     auto_tx *tx = NULL;
 
-    if (tx_begin(c->store, TX_OBSERVE, &tx, err) || store_note_poll(tx, id, finding.reason, failure->text, err))
+    if (tx_begin(c->store, TX_OBSERVE, &tx, err) ||
+        store_note_poll(tx, id, finding.reason, failure->text, err))
         return -1;
     for (size_t i = 0; i < refs->count; i++)
         if (find_on_ref(tx, id, refs->items[i].name, &finding, err))
@@ -64,14 +67,18 @@ static int note_failure(struct controller *c, const char *id, const struct ref_l
 static int note_missing(struct tx *tx, const char *id, const char *name, struct err *err)
 {
     auto_free char *message = xasprintf("the repository has no ref `%s`", name);
-    const struct finding finding = { SOURCE_READY, CONDITION_FALSE, "RefNotFound", message, 0, "source" };
+    const struct finding finding = { SOURCE_READY, CONDITION_FALSE, "RefNotFound", message, 0,
+                                     "source" };
     bool moved;
 
-    return store_set_ref(tx, id, name, NULL, &moved, err) || find_on_ref(tx, id, name, &finding, err) ? -1 : 0;
+    return store_set_ref(tx, id, name, NULL, &moved, err) ||
+                   find_on_ref(tx, id, name, &finding, err)
+               ? -1
+               : 0;
 }
 
-static int note_commit(struct controller *c, struct tx *tx, const struct repository_row *repository, const char *name,
-                       const char *sha, struct err *err)
+static int note_commit(struct controller *c, struct tx *tx, const struct repository_row *repository,
+                       const char *name, const char *sha, struct err *err)
 {
     auto_free char *message = xasprintf("`%s` is at %.12s", name, sha);
     const struct finding finding = { SOURCE_READY, CONDITION_TRUE, "CommitSeen", message, 0, NULL };
@@ -80,7 +87,8 @@ static int note_commit(struct controller *c, struct tx *tx, const struct reposit
 
     if (c->source->read_commit(c->source->self, repository, sha, &commit, err))
         return -1;
-    int rc = store_add_commit(tx, repository->id, sha, commit.author, commit.message, commit.authored_ms, err) ||
+    int rc = store_add_commit(tx, repository->id, sha, commit.author, commit.message,
+                              commit.authored_ms, err) ||
              store_set_ref(tx, repository->id, name, sha, &moved, err) ||
              find_on_ref(tx, repository->id, name, &finding, err) ||
              (moved && store_add_work_on_ref(tx, "registrar", repository->id, name, err));
@@ -89,13 +97,14 @@ static int note_commit(struct controller *c, struct tx *tx, const struct reposit
 }
 
 /* One ref as the remote has it now. Fetched first, recorded after. */
-static int follow(struct controller *c, const struct repository_row *repository, const struct ref_row *known,
-                  const struct git_ref *now, struct err *err)
+static int follow(struct controller *c, const struct repository_row *repository,
+                  const struct ref_row *known, const struct git_ref *now, struct err *err)
 {
     bool is_same = known->sha && strcmp(known->sha, now->sha) == 0;
     auto_tx *tx = NULL;
 
-    if (*now->sha && !is_same && c->source->fetch(c->source->self, repository, now->name, now->sha, err))
+    if (*now->sha && !is_same &&
+        c->source->fetch(c->source->self, repository, now->name, now->sha, err))
         return err_prefix(err, "fetching `%s`", known->name);
     if (tx_begin(c->store, is_same ? TX_OBSERVE : TX_WRITE, &tx, err))
         return -1;
@@ -105,8 +114,8 @@ static int follow(struct controller *c, const struct repository_row *repository,
     return tx_commit(&tx, err);
 }
 
-static int poll_remote(struct controller *c, const struct repository_row *repository, const struct ref_list *wanted,
-                       struct err *err)
+static int poll_remote(struct controller *c, const struct repository_row *repository,
+                       const struct ref_list *wanted, struct err *err)
 {
     auto_free const char **names = xcalloc(wanted->count, sizeof *names);
     struct git_refs now = { 0 };
@@ -122,8 +131,8 @@ static int poll_remote(struct controller *c, const struct repository_row *reposi
     return rc;
 }
 
-static int step_remote(struct controller *c, const struct repository_row *repository, const struct ref_list *wanted,
-                       struct err *err)
+static int step_remote(struct controller *c, const struct repository_row *repository,
+                       const struct ref_list *wanted, struct err *err)
 {
     struct err failure = { 0 };
     auto_tx *tx = NULL;
@@ -134,13 +143,16 @@ static int step_remote(struct controller *c, const struct repository_row *reposi
         *err = failure;
         return -1;
     }
-    if (tx_begin(c->store, TX_OBSERVE, &tx, err) || store_note_poll(tx, repository->id, NULL, NULL, err))
+    if (tx_begin(c->store, TX_OBSERVE, &tx, err) ||
+        store_note_poll(tx, repository->id, NULL, NULL, err))
         return -1;
     return tx_commit(&tx, err);
 }
 
-/* Is every app on the ref where the commit put it? Apps that stand still on purpose do not keep a push waiting. */
-static int is_settled(struct tx *tx, const char *repository_id, const struct ref_row *ref, bool *settled, struct err *err)
+/* Is every app on the ref where the commit put it? Apps that stand still on purpose do not keep a
+ * push waiting. */
+static int is_settled(struct tx *tx, const char *repository_id, const struct ref_row *ref,
+                      bool *settled, struct err *err)
 {
     auto_id_list apps = { 0 };
 
@@ -160,7 +172,8 @@ static int is_settled(struct tx *tx, const char *repository_id, const struct ref
     return 0;
 }
 
-static int publish(struct controller *c, const struct repository_row *repository, const struct ref_row *ref, struct err *err)
+static int publish(struct controller *c, const struct repository_row *repository,
+                   const struct ref_row *ref, struct err *err)
 {
     auto_tx *tx = NULL;
     bool settled;
@@ -174,14 +187,18 @@ static int publish(struct controller *c, const struct repository_row *repository
         return 0;
     if (c->source->publish(c->source->self, repository, ref->name, ref->sha, err))
         return err_prefix(err, "publishing `%s`", ref->name);
-    const struct event event = { repository->project_id, NULL, "source", "Published", ref->name, NULL };
-    if (tx_begin(c->store, TX_WRITE, &tx, err) || store_publish_ref(tx, repository->id, ref->name, ref->sha, err) ||
+    const struct event event = {
+        repository->project_id, NULL, "source", "Published", ref->name, NULL
+    };
+    if (tx_begin(c->store, TX_WRITE, &tx, err) ||
+        store_publish_ref(tx, repository->id, ref->name, ref->sha, err) ||
         store_add_event(tx, &event, err))
         return -1;
     return tx_commit(&tx, err);
 }
 
-int fetcher_step(struct controller *c, const char *repository_id, int64_t *again_ms, struct err *err)
+int fetcher_step(struct controller *c, const char *repository_id, int64_t *again_ms,
+                 struct err *err)
 {
     auto_repository repository = { 0 };
     auto_ref_list wanted = { 0 };

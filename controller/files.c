@@ -23,12 +23,14 @@ char *files_log(const struct controller_config *config, const char *build_id, in
 
 bool files_is_digest(const char *text)
 {
-    return text && text_starts(text, "sha256:") && strlen(text) == 71 && strspn(text + 7, "0123456789abcdef") == 64;
+    return text && text_starts(text, "sha256:") && strlen(text) == 71 &&
+           strspn(text + 7, "0123456789abcdef") == 64;
 }
 
 char *files_site(const struct controller_config *config, const char *digest)
 {
-    return files_is_digest(digest) ? xasprintf("%s/sites/%s.tar.gz", config->data, digest + 7) : NULL;
+    return files_is_digest(digest) ? xasprintf("%s/sites/%s.tar.gz", config->data, digest + 7)
+                                   : NULL;
 }
 
 char *files_mirror(const struct controller_config *config, const char *repository_id)

@@ -1,5 +1,6 @@
-/* janitor: the keep policy → what is not needed any more goes: artifacts, logs, sites, old events, instances that the store does not know. Only what Evenkeel made,
- * and only what the store says is not kept. When the store looks wrong beside what runs, nothing is removed. */
+/* janitor: the keep policy → what is not needed any more goes: artifacts, logs, sites, old events,
+ * instances that the store does not know. Only what Evenkeel made, and only what the store says is
+ * not kept. When the store looks wrong beside what runs, nothing is removed. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,10 +18,11 @@
 
 enum { BATCH = 100, RELEASES_KEEP = 5, ORPHANS_MIN = 2, ORPHANS_SHARE = 10 };
 
-/* ---- instances that the store does not know ---------------------------------------------------------------------- */
+/* ---- instances that the store does not know
+ * ---------------------------------------------------------------------- */
 
-static int list_orphans(struct controller *c, const struct owned_list *owned, bool *is_orphan, size_t *count, int64_t *known,
-                        struct err *err)
+static int list_orphans(struct controller *c, const struct owned_list *owned, bool *is_orphan,
+                        size_t *count, int64_t *known, struct err *err)
 {
     auto_tx *tx = NULL;
 
@@ -42,9 +44,11 @@ static int list_orphans(struct controller *c, const struct owned_list *owned, bo
 
 static int note_too_many(struct controller *c, size_t count, size_t total, struct err *err)
 {
-    auto_free char *message = xasprintf("%zu of %zu running instances are not in the database; nothing is removed until an operator has "
-                                        "looked: `evenkeel-controller --stop-all` removes all, restoring the database keeps them",
-                                        count, total);
+    auto_free char *message = xasprintf(
+        "%zu of %zu running instances are not in the database; nothing is removed until an "
+        "operator has "
+        "looked: `evenkeel-controller --stop-all` removes all, restoring the database keeps them",
+        count, total);
     const struct event event = { NULL, NULL, "system", "TooManyOrphans", message, NULL };
     auto_tx *tx = NULL;
 
@@ -64,7 +68,8 @@ static int remove_orphans(struct controller *c, struct err *err)
         return -1;
     auto_free bool *is_orphan = xcalloc(owned.count, sizeof *is_orphan);
     int rc = list_orphans(c, &owned, is_orphan, &count, &known, err);
-    size_t allowed = owned.count / ORPHANS_SHARE > ORPHANS_MIN ? owned.count / ORPHANS_SHARE : ORPHANS_MIN;
+    size_t allowed =
+        owned.count / ORPHANS_SHARE > ORPHANS_MIN ? owned.count / ORPHANS_SHARE : ORPHANS_MIN;
     if (rc == 0 && count > allowed)
         rc = note_too_many(c, count, owned.count, err);
     else
@@ -77,16 +82,20 @@ static int remove_orphans(struct controller *c, struct err *err)
     return rc;
 }
 
-/* ---- artifacts ---------------------------------------------------------------------------------------------------- */
+/* ---- artifacts
+ * ----------------------------------------------------------------------------------------------------
+ */
 
-/* The row goes first: from then on nobody begins to use it. What cannot be removed now is found again as an orphan image, never lost data. */
+/* The row goes first: from then on nobody begins to use it. What cannot be removed now is found
+ * again as an orphan image, never lost data. */
 static int remove_artifact(struct controller *c, const char *digest, struct err *err)
 {
     auto_artifact artifact = { 0 };
     auto_tx *tx = NULL;
     bool changed;
 
-    if (tx_begin(c->store, TX_WRITE, &tx, err) || store_get_artifact(tx, digest, &artifact, err) || store_remove_artifact(tx, digest, err))
+    if (tx_begin(c->store, TX_WRITE, &tx, err) || store_get_artifact(tx, digest, &artifact, err) ||
+        store_remove_artifact(tx, digest, err))
         return -1;
     bool is_site = strcmp(artifact.kind, "site") == 0;
     if (is_site && store_want_site(tx, digest, false, &changed, err))
@@ -101,7 +110,8 @@ static int remove_artifact(struct controller *c, const char *digest, struct err 
         return 0;
     }
     auto_free char *path = files_site(c->config, digest);
-    return path && unlink(path) && fs_exists(path) ? err_set(err, ERR_INTERNAL, "removing %s", path) : 0;
+    return path && unlink(path) && fs_exists(path) ? err_set(err, ERR_INTERNAL, "removing %s", path)
+                                                   : 0;
 }
 
 static int remove_artifacts(struct controller *c, struct err *err)
@@ -109,7 +119,8 @@ static int remove_artifacts(struct controller *c, struct err *err)
     auto_id_list digests = { 0 };
     auto_tx *tx = NULL;
 
-    if (tx_begin(c->store, TX_READ, &tx, err) || store_unkept_artifacts(tx, RELEASES_KEEP, BATCH, &digests, err))
+    if (tx_begin(c->store, TX_READ, &tx, err) ||
+        store_unkept_artifacts(tx, RELEASES_KEEP, BATCH, &digests, err))
         return -1;
     tx_rollback(&tx);
     for (size_t i = 0; i < digests.count; i++)
@@ -130,25 +141,29 @@ static int unwant_sites(struct controller *c, struct err *err)
     if (tx_begin(c->store, TX_WRITE, &tx, err) || store_unneeded_sites(tx, BATCH, &digests, err))
         return -1;
     json_array_foreach(digests, i, row)
-        if (store_want_site(tx, json_string_value(json_object_get(row, "digest")), false, &changed, err))
+        if (store_want_site(tx, json_string_value(json_object_get(row, "digest")), false, &changed,
+                            err))
             return -1;
     return tx_commit(&tx, err);
 }
 
-/* ---- builds, events ------------------------------------------------------------------------------------------------ */
+/* ---- builds, events
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static int remove_builds(struct controller *c, struct err *err)
 {
     auto_id_list builds = { 0 };
     auto_tx *tx = NULL;
 
-    if (tx_begin(c->store, TX_READ, &tx, err) || store_old_builds(tx, c->config->builds_keep, BATCH, &builds, err))
+    if (tx_begin(c->store, TX_READ, &tx, err) ||
+        store_old_builds(tx, c->config->builds_keep, BATCH, &builds, err))
         return -1;
     tx_rollback(&tx);
     for (size_t i = 0; i < builds.count; i++) {
         auto_free char *dir = files_log_dir(c->config, builds.items[i]);
-        if (fs_remove_tree(dir, err) || tx_begin(c->store, TX_OBSERVE, &tx, err) || store_remove_build(tx, builds.items[i], err) ||
-            tx_commit(&tx, err))
+        if (fs_remove_tree(dir, err) || tx_begin(c->store, TX_OBSERVE, &tx, err) ||
+            store_remove_build(tx, builds.items[i], err) || tx_commit(&tx, err))
             return -1;
     }
     return 0;
@@ -158,7 +173,8 @@ static int trim_events(struct controller *c, struct err *err)
 {
     auto_tx *tx = NULL;
 
-    if (tx_begin(c->store, TX_OBSERVE, &tx, err) || store_trim_events(tx, c->config->events_keep, err))
+    if (tx_begin(c->store, TX_OBSERVE, &tx, err) ||
+        store_trim_events(tx, c->config->events_keep, err))
         return -1;
     return tx_commit(&tx, err);
 }

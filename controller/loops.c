@@ -11,12 +11,20 @@
 #include "base/work.h"
 #include "store/work.h"
 
-/* A loop is a ticker, which looks at what comes first in the work queue, and a pool, which runs the steps, so that a step that hangs
- * (a remote, a pull) delays only its own subject. The end of a step kicks the ticker.
+/* A loop is a ticker, which looks at what comes first in the work queue, and a pool, which runs the
+ * steps, so that a step that hangs (a remote, a pull) delays only its own subject. The end of a
+ * step kicks the ticker.
  *
- * A step that failed waits 1 s, 2 s, 4 s … at most five minutes, ±25 % so that many that failed together do not come back together.
- * After five failures in a row of the kind that only a defect causes it waits an hour: quarantine. */
-enum { BACKOFF_MS = 1000, BACKOFF_MAX_MS = 300000, QUARANTINE_AFTER = 5, QUARANTINE_MS = 3600000, THREADS_MAX = 16 };
+ * A step that failed waits 1 s, 2 s, 4 s … at most five minutes, ±25 % so that many that failed
+ * together do not come back together. After five failures in a row of the kind that only a defect
+ * causes it waits an hour: quarantine. */
+enum {
+    BACKOFF_MS = 1000,
+    BACKOFF_MAX_MS = 300000,
+    QUARANTINE_AFTER = 5,
+    QUARANTINE_MS = 3600000,
+    THREADS_MAX = 16
+};
 
 #define EVERY(member) offsetof(struct controller_config, member)
 
@@ -42,9 +50,9 @@ struct runner {
     struct controller *c;
     const struct loop_entry *entry;
     struct pool *pool;
-    int64_t pass_at_ms;     /* monotonic: the next full pass. The ticker's own */
-    pthread_mutex_t lock;   /* guards: */
-    struct ticker *ticker;  /* NULL before the start and after the stop */
+    int64_t pass_at_ms;    /* monotonic: the next full pass. The ticker's own */
+    pthread_mutex_t lock;  /* guards: */
+    struct ticker *ticker; /* NULL before the start and after the stop */
     LIST_HEAD(, step) under_way;
     unsigned count;
 };
@@ -94,7 +102,8 @@ static void run_step(struct controller *c, const struct loop_entry *entry, const
         log_error("recording a step", S("loop", entry->name), S("subject", work->subject), E(&err));
 }
 
-static int next_work(struct controller *c, const char *loop, size_t limit, struct work_list *list, struct err *err)
+static int next_work(struct controller *c, const char *loop, size_t limit, struct work_list *list,
+                     struct err *err)
 {
     auto_tx *tx = NULL;
 
@@ -133,14 +142,15 @@ static void step_main(void *arg)
     free(step);
 }
 
-/* Starts the step unless its subject is under way; false when there is no thread for it. Takes the work. */
+/* Starts the step unless its subject is under way; false when there is no thread for it. Takes the
+ * work. */
 static bool start_step(struct runner *r, struct work *work)
 {
     struct step *s;
     bool has_room = false, is_under_way = false;
 
     pthread_mutex_lock(&r->lock);
-    LIST_FOREACH (s, &r->under_way, link)
+    LIST_FOREACH(s, &r->under_way, link)
         is_under_way = is_under_way || strcmp(s->work.subject, work->subject) == 0;
     has_room = r->count < r->entry->threads;
     if (!is_under_way && has_room) {
@@ -188,7 +198,8 @@ static int64_t start_due(struct runner *r, struct err *err)
 static int64_t run(void *arg)
 {
     struct runner *r = arg;
-    int64_t interval_ms = *(const int64_t *)(const void *)((const char *)r->c->config + r->entry->interval_offset);
+    int64_t interval_ms =
+        *(const int64_t *)(const void *)((const char *)r->c->config + r->entry->interval_offset);
     struct err err = { 0 };
 
     full_pass(r, interval_ms);

@@ -1,4 +1,5 @@
-/* The table of loops and the threads that drive their steps: take what is due from the work queue, run the step, put down how it went. */
+/* The table of loops and the threads that drive their steps: take what is due from the work queue,
+ * run the step, put down how it went. */
 #ifndef CONTROLLER_LOOPS_H
 #define CONTROLLER_LOOPS_H
 
@@ -7,7 +8,7 @@
 #include "controller/controller.h"
 
 struct loop_entry {
-    const char *name;       /* as in the work queue */
+    const char *name; /* as in the work queue */
     step_function step;
     pass_function pass;
     size_t interval_offset; /* of the full pass, in struct controller_config */
@@ -24,7 +25,8 @@ void loops_free(struct loops *loops); /* nobody may kick any more; NULL is fine 
 /* Work was committed: wakes the loops. Any thread. */
 void loops_kick(struct loops *loops);
 
-/* One turn of a loop, on the calling thread: everything due now, steps one after the other. For the simulator. */
+/* One turn of a loop, on the calling thread: everything due now, steps one after the other. For the
+ * simulator. */
 int loop_turn(struct controller *c, const struct loop_entry *entry, struct err *err);
 
 #endif

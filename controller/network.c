@@ -13,8 +13,10 @@ static int parse(const char *range, uint32_t *first, int64_t *bits, struct err *
     auto_free char *address = slash ? xstrndup(range, (size_t)(slash - range)) : xstrdup(range);
     struct in_addr in;
 
-    if (!slash || inet_pton(AF_INET, address, &in) != 1 || !text_int(slash + 1, bits) || *bits < 8 || *bits > 24)
-        return err_field(err, "docker.network_range", "write it like 10.224.0.0/12", "`%s` is not an IPv4 range of /8 to /24", range);
+    if (!slash || inet_pton(AF_INET, address, &in) != 1 || !text_int(slash + 1, bits) ||
+        *bits < 8 || *bits > 24)
+        return err_field(err, "docker.network_range", "write it like 10.224.0.0/12",
+                         "`%s` is not an IPv4 range of /8 to /24", range);
     *first = ntohl(in.s_addr) & ~(uint32_t)((UINT64_C(1) << (32 - *bits)) - 1);
     return 0;
 }

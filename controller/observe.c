@@ -1,4 +1,5 @@
-/* What of an app runs: the backend's instances and the site agents, as the synchronizer sees them in one step. */
+/* What of an app runs: the backend's instances and the site agents, as the synchronizer sees them
+ * in one step. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,7 +65,9 @@ static bool may_restart(struct sync *s, const char *release_id)
     return may;
 }
 
-/* ---- recording --------------------------------------------------------------------------------------------------- */
+/* ---- recording
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static int64_t restart_delay(int64_t restarts)
 {
@@ -72,8 +75,10 @@ static int64_t restart_delay(int64_t restarts)
     return ms < RESTART_MAX_MS ? ms : RESTART_MAX_MS;
 }
 
-/* A start that the row does not know of is a restart: it is counted, and the next one has to wait longer. */
-static void count_restart(struct sync *s, struct instance_row *row, const struct instance_row *before, const struct instance_seen *seen)
+/* A start that the row does not know of is a restart: it is counted, and the next one has to wait
+ * longer. */
+static void count_restart(struct sync *s, struct instance_row *row,
+                          const struct instance_row *before, const struct instance_seen *seen)
 {
     int64_t now = clock_now_ms(s->c->clock);
 
@@ -87,28 +92,40 @@ static void count_restart(struct sync *s, struct instance_row *row, const struct
 
 static bool differs(const struct instance_row *a, const struct instance_row *b)
 {
-    return strcmp(a->state, b->state) != 0 || strcmp(a->address ? a->address : "", b->address ? b->address : "") != 0 ||
-           a->restarts != b->restarts || a->started_at != b->started_at || a->exit_code != b->exit_code || a->drain_at != b->drain_at ||
+    return strcmp(a->state, b->state) != 0 ||
+           strcmp(a->address ? a->address : "", b->address ? b->address : "") != 0 ||
+           a->restarts != b->restarts || a->started_at != b->started_at ||
+           a->exit_code != b->exit_code || a->drain_at != b->drain_at ||
            strcmp(a->release_id, b->release_id) != 0;
 }
 
-static int note_exit(struct tx *tx, struct sync *s, const struct instance_row *before, const struct instance_seen *seen, struct err *err)
+static int note_exit(struct tx *tx, struct sync *s, const struct instance_row *before,
+                     const struct instance_seen *seen, struct err *err)
 {
     if (seen->state != INSTANCE_EXITED || (before && strcmp(before->state, "exited") == 0))
         return 0;
-    json_auto_t *data = json_pack("{s:s, s:I, s:b}", "instance", seen->name, "exit_code", seen->exit_code, "oom_killed", seen->oom_killed);
-    return note_event(tx, &s->app, "instance", seen->oom_killed ? "OutOfMemory" : "Exited", data, err, "%s ended with exit code %lld%s",
-                      seen->name, (long long)seen->exit_code, seen->oom_killed ? " (out of memory: raise its memory)" : "");
+    json_auto_t *data = json_pack("{s:s, s:I, s:b}", "instance", seen->name, "exit_code",
+                                  seen->exit_code, "oom_killed", seen->oom_killed);
+    return note_event(tx, &s->app, "instance", seen->oom_killed ? "OutOfMemory" : "Exited", data,
+                      err, "%s ended with exit code %lld%s", seen->name, (long long)seen->exit_code,
+                      seen->oom_killed ? " (out of memory: raise its memory)" : "");
 }
 
-static int record_instance(struct tx *tx, struct sync *s, const struct release_row *release, const struct instance_seen *seen,
-                           struct err *err)
+static int record_instance(struct tx *tx, struct sync *s, const struct release_row *release,
+                           const struct instance_seen *seen, struct err *err)
 {
     static const struct instance_row none = { .state = "", .release_id = "" };
     const struct instance_row *before = find_instance(s, seen->name);
-    struct instance_row row = { .name = seen->name, .app_id = s->app.id, .release_id = release->id, .process = seen->process,
-                                .state = (char *)(uintptr_t)state_names[seen->state], .address = seen->address, .number = seen->index,
-                                .port = seen->port, .exit_code = seen->exit_code, .started_at = seen->started_ms };
+    struct instance_row row = { .name = seen->name,
+                                .app_id = s->app.id,
+                                .release_id = release->id,
+                                .process = seen->process,
+                                .state = (char *)(uintptr_t)state_names[seen->state],
+                                .address = seen->address,
+                                .number = seen->index,
+                                .port = seen->port,
+                                .exit_code = seen->exit_code,
+                                .started_at = seen->started_ms };
 
     count_restart(s, &row, before ? before : &none, seen);
     if (seen->state == INSTANCE_MISSING && before)
@@ -140,9 +157,12 @@ static int record(struct sync *s, struct err *err)
     return tx_commit(&tx, err);
 }
 
-/* ---- looking ------------------------------------------------------------------------------------------------------ */
+/* ---- looking
+ * ------------------------------------------------------------------------------------------------------
+ */
 
-/* The names are written down before the backend is asked to make them, so that none can be forgotten. */
+/* The names are written down before the backend is asked to make them, so that none can be
+ * forgotten. */
 static int record_intent(struct sync *s, struct err *err)
 {
     auto_tx *tx = NULL;
@@ -154,13 +174,19 @@ static int record_intent(struct sync *s, struct err *err)
             struct process_spec process;
             spec_process(run->release->spec, p, &process);
             for (int64_t i = 1; i <= process.replicas; i++) {
-                auto_free char *name = xasprintf("%s%s-%s-%s-v%lld-%lld", s->c->config->docker_prefix, s->app.project, s->app.name,
-                                                 process.name, (long long)run->release->number, (long long)i);
+                auto_free char *name = xasprintf(
+                    "%s%s-%s-%s-v%lld-%lld", s->c->config->docker_prefix, s->app.project,
+                    s->app.name, process.name, (long long)run->release->number, (long long)i);
                 if (find_instance(s, name))
                     continue;
-                struct instance_row row = { .name = name, .app_id = s->app.id, .release_id = run->release->id, .number = i,
-                                            .process = (char *)(uintptr_t)process.name, .state = (char *)(uintptr_t)"missing" };
-                if ((!tx && tx_begin(s->c->store, TX_WRITE, &tx, err)) || store_put_instance(tx, &row, err))
+                struct instance_row row = { .name = name,
+                                            .app_id = s->app.id,
+                                            .release_id = run->release->id,
+                                            .number = i,
+                                            .process = (char *)(uintptr_t)process.name,
+                                            .state = (char *)(uintptr_t) "missing" };
+                if ((!tx && tx_begin(s->c->store, TX_WRITE, &tx, err)) ||
+                    store_put_instance(tx, &row, err))
                     return -1;
                 is_new = true;
             }
@@ -182,14 +208,22 @@ static int look_at_backend(struct sync *s, struct err *err)
             continue;
         envs[count] = make_env(s, run->release);
         runs[count] = run;
-        wants[count] = (struct release_want){ run->release->id, run->release->number, run->release->ref ? run->release->ref : run->release->artifact,
-                                              run->release->spec, envs[count], may_restart(s, run->release->id) };
+        wants[count] =
+            (struct release_want){ run->release->id,
+                                   run->release->number,
+                                   run->release->ref ? run->release->ref : run->release->artifact,
+                                   run->release->spec,
+                                   envs[count],
+                                   may_restart(s, run->release->id) };
         count++;
     }
     auto_free char *subnet = network_subnet(s->c->config->docker_network_range, s->app.network);
-    const struct app_want want = { s->app.project_id, s->app.project, subnet, s->app.id, s->app.name, wants, count, s->gone, s->gone_count,
-                                   s->gone_stop_ms };
-    int rc = count || s->gone_count ? s->c->backend->converge(s->c->backend->self, &want, &s->seen, err) : 0;
+    const struct app_want want = { s->app.project_id, s->app.project, subnet, s->app.id,
+                                   s->app.name,       wants,          count,  s->gone,
+                                   s->gone_count,     s->gone_stop_ms };
+    int rc = count || s->gone_count
+                 ? s->c->backend->converge(s->c->backend->self, &want, &s->seen, err)
+                 : 0;
     for (size_t i = 0; i < count; i++) {
         json_decref(envs[i]);
         if (rc)
@@ -207,7 +241,8 @@ static int look_at_agents(struct sync *s, struct running *run, struct err *err)
     auto_tx *tx = NULL;
     int64_t served;
 
-    if (tx_begin(s->c->store, TX_READ, &tx, err) || store_count_served(tx, run->release->artifact, &served, &run->message, err))
+    if (tx_begin(s->c->store, TX_READ, &tx, err) ||
+        store_count_served(tx, run->release->artifact, &served, &run->message, err))
         return -1;
     run->stage = served > 0 ? RELEASE_READY : run->message ? RELEASE_BROKEN : RELEASE_STARTING;
     run->reason = served > 0 ? "" : "SiteNotServed";

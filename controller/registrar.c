@@ -2,8 +2,9 @@
  *
  *     commit ─► full spec ─► build key ─► build ─► artifact ─► release key ─► release
  *
- * Each arrow is a lookup by content, so going back to an earlier commit or setting finds the earlier build and release. Where there is no build yet one
- * is queued, and its end brings the step here again. The routes of a release are claimed before it becomes wanted. */
+ * Each arrow is a lookup by content, so going back to an earlier commit or setting finds the
+ * earlier build and release. Where there is no build yet one is queued, and its end brings the step
+ * here again. The routes of a release are claimed before it becomes wanted. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,7 +55,8 @@ static int load(struct view *v, const char *app_id, struct err *err)
         return 0;
     if (store_get_repository(tx, v->app.repository_id, &v->repository, err))
         return -1;
-    if (store_get_ref(tx, v->app.repository_id, v->app.ref, &v->ref, err) && err->class != ERR_NOT_FOUND)
+    if (store_get_ref(tx, v->app.repository_id, v->app.ref, &v->ref, err) &&
+        err->class != ERR_NOT_FOUND)
         return -1;
     return 0;
 }
@@ -67,33 +69,46 @@ static int wait_for_source(struct view *v, struct err *err)
     auto_tx *tx = NULL;
 
     if (!v->repository.url)
-        message = xasprintf("nothing was pushed to `%s` yet: git push to %s/git/%s/%s.git", v->app.ref,
-                            v->c->config->api_url, v->app.project, v->repository.name);
+        message = xasprintf("nothing was pushed to `%s` yet: git push to %s/git/%s/%s.git",
+                            v->app.ref, v->c->config->api_url, v->app.project, v->repository.name);
     else if (is_asked)
         message = xasprintf("the repository has no ref `%s`", v->app.ref);
     else
         message = xasprintf("`%s` is being asked for at %s", v->app.ref, v->repository.url);
-    const struct finding finding = { SOURCE_READY, is_asked || !v->repository.url ? CONDITION_FALSE : CONDITION_UNKNOWN,
-                                     is_asked || !v->repository.url ? "RefNotFound" : "NotFetched", message, 0, "source" };
+    const struct finding finding = { SOURCE_READY,
+                                     is_asked || !v->repository.url ? CONDITION_FALSE
+                                                                    : CONDITION_UNKNOWN,
+                                     is_asked || !v->repository.url ? "RefNotFound" : "NotFetched",
+                                     message,
+                                     0,
+                                     "source" };
     if (tx_begin(v->c->store, TX_OBSERVE, &tx, err))
         return -1;
     if (v->repository.url && !is_asked && store_add_work(tx, "fetcher", v->repository.id, 0, err))
         return -1;
     bool keep = is_asked && v->repository.url; /* the fetcher has said it, perhaps with more */
     if ((!keep && find_condition(tx, &v->app, &finding, err)) ||
-        store_set_wanted(tx, v->app.id, v->app.generation, NULL, NULL, v->app.wanted_release_id, err))
+        store_set_wanted(tx, v->app.id, v->app.generation, NULL, NULL, v->app.wanted_release_id,
+                         err))
         return -1;
     return tx_commit(&tx, err);
 }
 
 static int note_invalid(struct view *v, const struct err *failure, struct err *err)
 {
-    auto_free char *message = *failure->hint ? xasprintf("%s (%s)", failure->text, failure->hint) : xstrdup(failure->text);
-    const struct finding finding = { SPEC_VALID, CONDITION_FALSE, failure->class == ERR_EXISTS ? "HostTaken" : "SpecInvalid", message, 0, "source" };
+    auto_free char *message = *failure->hint ? xasprintf("%s (%s)", failure->text, failure->hint)
+                                             : xstrdup(failure->text);
+    const struct finding finding = { SPEC_VALID,
+                                     CONDITION_FALSE,
+                                     failure->class == ERR_EXISTS ? "HostTaken" : "SpecInvalid",
+                                     message,
+                                     0,
+                                     "source" };
     auto_tx *tx = NULL;
 
     if (tx_begin(v->c->store, TX_WRITE, &tx, err) || find_condition(tx, &v->app, &finding, err) ||
-        store_set_wanted(tx, v->app.id, v->app.generation, v->ref.sha, NULL, v->app.wanted_release_id, err))
+        store_set_wanted(tx, v->app.id, v->app.generation, v->ref.sha, NULL,
+                         v->app.wanted_release_id, err))
         return -1;
     return tx_commit(&tx, err);
 }
@@ -107,12 +122,16 @@ static int make_key(struct view *v, struct err *err)
 
     if (wanted_spec(v->c, &v->app, repository_of(v), v->ref.sha, &v->full, NULL, &failure) == 0) {
         spec_build(v->full, &build);
-        if (!repository_of(v) || v->c->source->tree_id(v->c->source->self, &v->repository, v->ref.sha, build.context, tree, &failure) == 0) {
-            v->build_key = spec_build_key(v->full, strcmp(build.method, "image") == 0 ? "" : tree, "", "");
+        if (!repository_of(v) ||
+            v->c->source->tree_id(v->c->source->self, &v->repository, v->ref.sha, build.context,
+                                  tree, &failure) == 0) {
+            v->build_key =
+                spec_build_key(v->full, strcmp(build.method, "image") == 0 ? "" : tree, "", "");
             return 0;
         }
         if (failure.class == ERR_NOT_FOUND)
-            err_field(&failure, "build.context", "set build.context to a folder of the repository", "the commit has no folder `%s`", build.context);
+            err_field(&failure, "build.context", "set build.context to a folder of the repository",
+                      "the commit has no folder `%s`", build.context);
     }
     if (failure.class != ERR_INVALID) {
         *err = failure;
@@ -138,11 +157,14 @@ static int note_held(struct view *v, struct err *err)
 {
     const char *message = json_string_value(json_object_get(v->app.hold, "message"));
     const char *reason = json_string_value(json_object_get(v->app.hold, "reason"));
-    const struct finding finding = { HELD, CONDITION_TRUE, reason ? reason : "Held", message ? message : "held", 0, "app" };
+    const struct finding finding = {
+        HELD, CONDITION_TRUE, reason ? reason : "Held", message ? message : "held", 0, "app"
+    };
     auto_tx *tx = NULL;
 
     if (tx_begin(v->c->store, TX_OBSERVE, &tx, err) || find_condition(tx, &v->app, &finding, err) ||
-        store_set_wanted(tx, v->app.id, v->app.generation, v->app.wanted_sha, v->app.wanted_build_id, v->app.wanted_release_id, err) ||
+        store_set_wanted(tx, v->app.id, v->app.generation, v->app.wanted_sha,
+                         v->app.wanted_build_id, v->app.wanted_release_id, err) ||
         store_add_work(tx, "synchronizer", v->app.id, 0, err) ||
         (v->app.repository_id && store_add_work(tx, "fetcher", v->app.repository_id, 0, err)))
         return -1;
@@ -155,35 +177,43 @@ static int lift_hold(struct tx *tx, struct view *v, struct err *err)
         return 0;
     if (store_set_hold(tx, v->app.id, NULL, err) || store_clear_condition(tx, v->app.id, HELD, err))
         return -1;
-    return note_event(tx, &v->app, "app", "Resumed", NULL, err, "the hold ended: there is a newer commit");
+    return note_event(tx, &v->app, "app", "Resumed", NULL, err,
+                      "the hold ended: there is a newer commit");
 }
 
-/* ---- from key to build ------------------------------------------------------------------------------------------- */
+/* ---- from key to build
+ * ------------------------------------------------------------------------------------------- */
 
-/* The build row for the key: found, brought back into the queue when its artifact is gone or it was superseded, or made. */
+/* The build row for the key: found, brought back into the queue when its artifact is gone or it was
+ * superseded, or made. */
 static int want_build(struct tx *tx, struct view *v, struct build_row *build, struct err *err)
 {
     if (store_find_build(tx, v->build_key, build, err) == 0) {
         bool is_lost = strcmp(build->state, "succeeded") == 0 && !build->artifact;
-        bool is_superseded = strcmp(build->state, "cancelled") == 0 && build->reason && strcmp(build->reason, "Superseded") == 0;
+        bool is_superseded = strcmp(build->state, "cancelled") == 0 && build->reason &&
+                             strcmp(build->reason, "Superseded") == 0;
         if (!is_lost && !is_superseded)
             return 0;
         auto_free char *id = xstrdup(build->id);
         build_row_done(build);
         *build = (struct build_row){ 0 };
-        if (store_requeue_build(tx, id, v->ref.sha, true, err) || store_get_build(tx, id, build, err))
+        if (store_requeue_build(tx, id, v->ref.sha, true, err) ||
+            store_get_build(tx, id, build, err))
             return -1;
     } else {
         json_auto_t *part = spec_build_part(v->full);
-        const struct build_wanted wanted = { v->build_key, v->app.project_id, v->app.id, v->app.repository_id, v->ref.sha, part };
+        const struct build_wanted wanted = { v->build_key,         v->app.project_id, v->app.id,
+                                             v->app.repository_id, v->ref.sha,        part };
         if (err->class != ERR_NOT_FOUND || store_add_build(tx, &wanted, build, err))
             return -1;
     }
     json_auto_t *data = json_pack("{s:s}", "build", build->id);
-    return note_event(tx, &v->app, "build", "BuildQueued", data, err, "build %s is queued", build->id);
+    return note_event(tx, &v->app, "build", "BuildQueued", data, err, "build %s is queued",
+                      build->id);
 }
 
-/* The build that the app wanted before is dropped when nobody else wants it and it has not begun. */
+/* The build that the app wanted before is dropped when nobody else wants it and it has not begun.
+ */
 static int supersede(struct tx *tx, struct view *v, const struct build_row *build, struct err *err)
 {
     const char *before = v->app.wanted_build_id;
@@ -193,7 +223,9 @@ static int supersede(struct tx *tx, struct view *v, const struct build_row *buil
         return 0;
     if (store_drop_unwanted_build(tx, before, &dropped, err))
         return -1;
-    return dropped ? note_event(tx, &v->app, "build", "Superseded", NULL, err, "build %s is not needed any more", before) : 0;
+    return dropped ? note_event(tx, &v->app, "build", "Superseded", NULL, err,
+                                "build %s is not needed any more", before)
+                   : 0;
 }
 
 static int find_build(struct tx *tx, struct view *v, const struct build_row *build, struct err *err)
@@ -218,8 +250,14 @@ static int find_build(struct tx *tx, struct view *v, const struct build_row *bui
         if (build->message && *build->message)
             fprintf(f, ": %s", build->message);
         fclose(f);
-        const struct finding finding = { BUILD_READY, table[i].status, build->reason && table[i].status != CONDITION_TRUE ? build->reason : table[i].reason,
-                                         text, 0, strcmp(build->state, "failed") == 0 ? "build" : NULL };
+        const struct finding finding = { BUILD_READY,
+                                         table[i].status,
+                                         build->reason && table[i].status != CONDITION_TRUE
+                                             ? build->reason
+                                             : table[i].reason,
+                                         text,
+                                         0,
+                                         strcmp(build->state, "failed") == 0 ? "build" : NULL };
         int rc = find_condition(tx, &v->app, &finding, err);
         free(text);
         return rc;
@@ -227,7 +265,8 @@ static int find_build(struct tx *tx, struct view *v, const struct build_row *bui
     return err_set(err, ERR_INTERNAL, "build %s has the state %s", build->id, build->state);
 }
 
-/* ---- from artifact to release ------------------------------------------------------------------------------------ */
+/* ---- from artifact to release
+ * ------------------------------------------------------------------------------------ */
 
 static int claim_routes(struct tx *tx, struct view *v, struct err *err)
 {
@@ -240,10 +279,12 @@ static int claim_routes(struct tx *tx, struct view *v, struct err *err)
     return 0;
 }
 
-static int want_release(struct tx *tx, struct view *v, const struct build_row *build, struct release_row *release, struct err *err)
+static int want_release(struct tx *tx, struct view *v, const struct build_row *build,
+                        struct release_row *release, struct err *err)
 {
     auto_free char *key = spec_release_key(v->full, build->artifact);
-    const struct release_wanted wanted = { v->app.id, key, build->artifact, v->ref.sha, v->app.generation, v->full };
+    const struct release_wanted wanted = { v->app.id,         key,    build->artifact, v->ref.sha,
+                                           v->app.generation, v->full };
     bool is_new, changed;
 
     if (store_want_release(tx, &wanted, release, &is_new, err))
@@ -252,38 +293,49 @@ static int want_release(struct tx *tx, struct view *v, const struct build_row *b
         return -1;
     if (!is_new)
         return 0;
-    return note_event(tx, &v->app, "rollout", "ReleaseMade", NULL, err, "v%lld: commit %.12s", (long long)release->number, v->ref.sha ? v->ref.sha : "-");
+    return note_event(tx, &v->app, "rollout", "ReleaseMade", NULL, err, "v%lld: commit %.12s",
+                      (long long)release->number, v->ref.sha ? v->ref.sha : "-");
 }
 
 /* The build is there: its release becomes the wanted one. */
 static int move_on(struct tx *tx, struct view *v, const struct build_row *build, struct err *err)
 {
-    const struct finding valid = { SPEC_VALID, CONDITION_TRUE, "SpecValid", "the spec is valid and its hosts are free", 0, NULL };
+    const struct finding valid = { SPEC_VALID,  CONDITION_TRUE,
+                                   "SpecValid", "the spec is valid and its hosts are free",
+                                   0,           NULL };
     auto_release release = { 0 };
 
-    if (claim_routes(tx, v, err) || want_release(tx, v, build, &release, err) || find_condition(tx, &v->app, &valid, err) ||
+    if (claim_routes(tx, v, err) || want_release(tx, v, build, &release, err) ||
+        find_condition(tx, &v->app, &valid, err) ||
         store_set_wanted(tx, v->app.id, v->app.generation, v->ref.sha, build->id, release.id, err))
         return -1;
-    if (v->app.repository_id && store_add_work(tx, "fetcher", v->app.repository_id, 0, err)) /* perhaps it is live already: publish */
+    if (v->app.repository_id && store_add_work(tx, "fetcher", v->app.repository_id, 0,
+                                               err)) /* perhaps it is live already: publish */
         return -1;
     return store_add_work(tx, "synchronizer", v->app.id, 0, err);
 }
 
 static int settle(struct view *v, struct err *err)
 {
-    const struct finding source = { SOURCE_READY, CONDITION_TRUE, "CommitSeen", v->ref.sha ? v->ref.sha : "an image", 0, NULL };
-    const struct finding valid = { SPEC_VALID, CONDITION_TRUE, "SpecValid", "the spec is valid", 0, NULL };
+    const struct finding source = {
+        SOURCE_READY, CONDITION_TRUE, "CommitSeen", v->ref.sha ? v->ref.sha : "an image", 0, NULL
+    };
+    const struct finding valid = { SPEC_VALID, CONDITION_TRUE, "SpecValid", "the spec is valid", 0,
+                                   NULL };
     auto_build build = { 0 };
     auto_tx *tx = NULL;
 
-    if (tx_begin(v->c->store, TX_WRITE, &tx, err) || lift_hold(tx, v, err) || want_build(tx, v, &build, err) ||
-        find_condition(tx, &v->app, &source, err) || find_build(tx, v, &build, err))
+    if (tx_begin(v->c->store, TX_WRITE, &tx, err) || lift_hold(tx, v, err) ||
+        want_build(tx, v, &build, err) || find_condition(tx, &v->app, &source, err) ||
+        find_build(tx, v, &build, err))
         return -1;
     if (build.artifact) {
         if (move_on(tx, v, &build, err))
             return -1;
-    } else if (find_condition(tx, &v->app, &valid, err) || store_add_work(tx, "synchronizer", v->app.id, 0, err) ||
-               store_set_wanted(tx, v->app.id, v->app.generation, v->ref.sha, build.id, v->app.wanted_release_id, err)) {
+    } else if (find_condition(tx, &v->app, &valid, err) ||
+               store_add_work(tx, "synchronizer", v->app.id, 0, err) ||
+               store_set_wanted(tx, v->app.id, v->app.generation, v->ref.sha, build.id,
+                                v->app.wanted_release_id, err)) {
         return -1;
     }
     if (supersede(tx, v, &build, err))

@@ -3,9 +3,11 @@
  *     starting ── all instances ready ──► routing ── router acknowledged ──► live
  *        │  │
  *        │  └─ image missing ──► it is built again
- *        └──── deploy.timeout, or an instance that ended three times ──► rejected: remembered with evidence, the live one never stopped serving
+ *        └──── deploy.timeout, or an instance that ended three times ──► rejected: remembered with
+ * evidence, the live one never stopped serving
  *
- * Nothing is kept in memory between steps: where it stands is derived from what the backend and the router say. */
+ * Nothing is kept in memory between steps: where it stands is derived from what the backend and the
+ * router say. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +27,8 @@ static int start(struct sync *s, struct err *err)
 
     if (tx_begin(s->c->store, TX_WRITE, &tx, err) ||
         store_start_rollout(tx, s->app.id, s->wanted.id, s->live.id, &s->rollout, err) ||
-        note_event(tx, &s->app, "rollout", "RolloutStarted", NULL, err, "v%lld is rolling out", (long long)s->wanted.number))
+        note_event(tx, &s->app, "rollout", "RolloutStarted", NULL, err, "v%lld is rolling out",
+                   (long long)s->wanted.number))
         return -1;
     return tx_commit(&tx, err);
 }
@@ -34,15 +37,20 @@ int sync_supersede(struct sync *s, const char *why, struct err *err)
 {
     auto_tx *tx = NULL;
 
-    if (tx_begin(s->c->store, TX_WRITE, &tx, err) || store_end_rollout(tx, s->rollout.id, "superseded", why, err) ||
-        note_event(tx, &s->app, "rollout", "RolloutSuperseded", NULL, err, "the rollout ended: %s", why) || tx_commit(&tx, err))
+    if (tx_begin(s->c->store, TX_WRITE, &tx, err) ||
+        store_end_rollout(tx, s->rollout.id, "superseded", why, err) ||
+        note_event(tx, &s->app, "rollout", "RolloutSuperseded", NULL, err, "the rollout ended: %s",
+                   why) ||
+        tx_commit(&tx, err))
         return -1;
     rollout_row_done(&s->rollout);
     s->rollout = (struct rollout_row){ 0 };
     return 0;
 }
 
-/* ---- live -------------------------------------------------------------------------------------------------------- */
+/* ---- live
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 static json_t *routes_of(const struct release_row *release)
 {
@@ -51,7 +59,8 @@ static json_t *routes_of(const struct release_row *release)
     for (size_t i = 0; i < spec_route_count(release->spec); i++) {
         struct route_spec route;
         spec_route(release->spec, i, &route);
-        json_array_append_new(list, json_pack("{s:s, s:s}", "host", route.host, "path", route.path));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s}", "host", route.host, "path", route.path));
     }
     return list;
 }
@@ -59,7 +68,7 @@ static json_t *routes_of(const struct release_row *release)
 static int note_live(struct tx *tx, struct sync *s, struct err *err)
 {
     auto_free char *message = xasprintf("v%lld is live", (long long)s->wanted.number);
-    const struct finding finding = { CONVERGED, CONDITION_TRUE, "Live", message, 0, "rollout" };
+    const struct finding finding = { CONVERGED, CONDITION_TRUE, "Live", message, 0, NULL };
     return find_condition(tx, &s->app, &finding, err);
 }
 
@@ -68,11 +77,14 @@ static int go_live(struct sync *s, struct err *err)
     json_auto_t *routes = routes_of(&s->wanted);
     auto_tx *tx = NULL;
 
-    if (tx_begin(s->c->store, TX_WRITE, &tx, err) || store_set_live(tx, s->app.id, s->wanted.id, err) ||
+    if (tx_begin(s->c->store, TX_WRITE, &tx, err) ||
+        store_set_live(tx, s->app.id, s->wanted.id, err) ||
         (s->live.id && store_set_release_state(tx, s->live.id, "retired", err)) ||
-        store_set_release_state(tx, s->wanted.id, "live", err) || store_end_rollout(tx, s->rollout.id, "live", NULL, err) ||
+        store_set_release_state(tx, s->wanted.id, "live", err) ||
+        store_end_rollout(tx, s->rollout.id, "live", NULL, err) ||
         store_release_routes(tx, s->app.id, routes, err) || note_live(tx, s, err) ||
-        note_event(tx, &s->app, "rollout", "RolloutLive", NULL, err, "v%lld is live", (long long)s->wanted.number) ||
+        note_event(tx, &s->app, "rollout", "RolloutLive", NULL, err, "v%lld is live",
+                   (long long)s->wanted.number) ||
         (s->app.repository_id && store_add_work(tx, "fetcher", s->app.repository_id, 0, err)) ||
         store_add_work(tx, "janitor", s->app.id, 60000, err))
         return -1;
@@ -80,7 +92,9 @@ static int go_live(struct sync *s, struct err *err)
     return tx_commit(&tx, err);
 }
 
-/* ---- rejected ---------------------------------------------------------------------------------------------------- */
+/* ---- rejected
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static json_t *evidence_of(const struct running *run)
 {
@@ -88,22 +102,29 @@ static json_t *evidence_of(const struct running *run)
 
     for (size_t i = 0; run->seen && i < run->seen->instance_count; i++) {
         const struct instance_seen *one = &run->seen->instances[i];
-        json_array_append_new(list, json_pack("{s:s, s:i, s:I, s:b, s:s?, s:s?}", "instance", one->name, "state", (int)one->state, "exit_code",
-                                              one->exit_code, "oom_killed", one->oom_killed, "probe", one->probe, "log", one->log));
+        json_array_append_new(list, json_pack("{s:s, s:i, s:I, s:b, s:s?, s:s?}", "instance",
+                                              one->name, "state", (int)one->state, "exit_code",
+                                              one->exit_code, "oom_killed", one->oom_killed,
+                                              "probe", one->probe, "log", one->log));
     }
-    return json_pack("{s:s, s:s?, s:o}", "reason", run->reason ? run->reason : "", "message", run->message, "instances", list);
+    return json_pack("{s:s, s:s?, s:o}", "reason", run->reason ? run->reason : "", "message",
+                     run->message, "instances", list);
 }
 
-/* The lines that a person needs to see why: each unready instance's last probe and last log lines, as events. */
+/* The lines that a person needs to see why: each unready instance's last probe and last log lines,
+ * as events. */
 static int note_evidence(struct tx *tx, struct sync *s, const struct running *run, struct err *err)
 {
     for (size_t i = 0; run->seen && i < run->seen->instance_count; i++) {
         const struct instance_seen *one = &run->seen->instances[i];
         if (one->state == INSTANCE_READY)
             continue;
-        if (one->probe && note_event(tx, &s->app, "instance", "Probe", NULL, err, "%s: %s", one->name, one->probe))
+        if (one->probe && note_event(tx, &s->app, "instance", "Probe", NULL, err, "%s: %s",
+                                     one->name, one->probe))
             return -1;
-        if (one->log && *one->log && note_event(tx, &s->app, "instance", "LastLines", NULL, err, "%s last said:\n%s", one->name, one->log))
+        if (one->log && *one->log &&
+            note_event(tx, &s->app, "instance", "LastLines", NULL, err, "%s last said:\n%s",
+                       one->name, one->log))
             return -1;
     }
     return 0;
@@ -111,16 +132,18 @@ static int note_evidence(struct tx *tx, struct sync *s, const struct running *ru
 
 static int reject(struct sync *s, const struct running *run, const char *why, struct err *err)
 {
-    auto_free char *message = xasprintf("v%lld was rejected: %s%s%s", (long long)s->wanted.number, why, run->message ? ": " : "",
-                                        run->message ? run->message : "");
+    auto_free char *message =
+        xasprintf("v%lld was rejected: %s%s%s", (long long)s->wanted.number, why,
+                  run->message ? ": " : "", run->message ? run->message : "");
     const char *reason = run->reason && *run->reason ? run->reason : "NotReadyInTime";
     const struct finding finding = { CONVERGED, CONDITION_FALSE, "Rejected", message, 0, NULL };
     json_auto_t *evidence = evidence_of(run);
     auto_tx *tx = NULL;
 
-    if (tx_begin(s->c->store, TX_WRITE, &tx, err) || store_reject_release(tx, s->wanted.id, reason, message, evidence, err) ||
-        store_end_rollout(tx, s->rollout.id, "failed", message, err) || find_condition(tx, &s->app, &finding, err) ||
-        note_evidence(tx, s, run, err) ||
+    if (tx_begin(s->c->store, TX_WRITE, &tx, err) ||
+        store_reject_release(tx, s->wanted.id, reason, message, evidence, err) ||
+        store_end_rollout(tx, s->rollout.id, "failed", message, err) ||
+        find_condition(tx, &s->app, &finding, err) || note_evidence(tx, s, run, err) ||
         note_event(tx, &s->app, "rollout", "Rejected", NULL, err, "%s%s", message,
                    s->live.id ? "; the release before it goes on serving" : ""))
         return -1;
@@ -128,17 +151,22 @@ static int reject(struct sync *s, const struct running *run, const char *why, st
     return tx_commit(&tx, err);
 }
 
-/* ---- on the way -------------------------------------------------------------------------------------------------- */
+/* ---- on the way
+ * --------------------------------------------------------------------------------------------------
+ */
 
-/* An image of this daemon alone that is gone cannot be pulled: its artifact is forgotten, and the registrar has it built again. */
+/* An image of this daemon alone that is gone cannot be pulled: its artifact is forgotten, and the
+ * registrar has it built again. */
 static int rebuild(struct sync *s, struct err *err)
 {
     auto_tx *tx = NULL;
 
     if (!s->wanted.ref || !text_starts(s->wanted.ref, "sha256:"))
         return 0;
-    if (tx_begin(s->c->store, TX_WRITE, &tx, err) || store_remove_artifact(tx, s->wanted.artifact, err) ||
-        note_event(tx, &s->app, "build", "ImageMissing", NULL, err, "the image of v%lld is gone; it is built again", (long long)s->wanted.number) ||
+    if (tx_begin(s->c->store, TX_WRITE, &tx, err) ||
+        store_remove_artifact(tx, s->wanted.artifact, err) ||
+        note_event(tx, &s->app, "build", "ImageMissing", NULL, err,
+                   "the image of v%lld is gone; it is built again", (long long)s->wanted.number) ||
         store_add_work(tx, "registrar", s->app.id, 0, err))
         return -1;
     return tx_commit(&tx, err);
@@ -147,25 +175,34 @@ static int rebuild(struct sync *s, struct err *err)
 static bool keeps_ending(const struct sync *s, const struct running *run)
 {
     for (size_t i = 0; i < s->instances.count; i++)
-        if (strcmp(s->instances.items[i].release_id, run->release->id) == 0 && s->instances.items[i].restarts >= RESTARTS_MAX)
+        if (strcmp(s->instances.items[i].release_id, run->release->id) == 0 &&
+            s->instances.items[i].restarts >= RESTARTS_MAX)
             return run->stage == RELEASE_BROKEN;
     return false;
 }
 
 static int note_step(struct sync *s, const struct running *run, struct err *err)
 {
-    static const char *const steps[] = { [RELEASE_NO_IMAGE] = "pulling", [RELEASE_STARTING] = "starting", [RELEASE_READY] = "routing", [RELEASE_BROKEN] = "restarting" };
-    auto_free char *message = xasprintf("v%lld: %s%s%s", (long long)s->wanted.number, steps[run->stage], run->message ? ": " : "", run->message ? run->message : "");
+    static const char *const steps[] = { [RELEASE_NO_IMAGE] = "pulling",
+                                         [RELEASE_STARTING] = "starting",
+                                         [RELEASE_READY] = "routing",
+                                         [RELEASE_BROKEN] = "restarting" };
+    auto_free char *message =
+        xasprintf("v%lld: %s%s%s", (long long)s->wanted.number, steps[run->stage],
+                  run->message ? ": " : "", run->message ? run->message : "");
     const struct finding finding = { CONVERGED, CONDITION_FALSE, "RollingOut", message, 0, NULL };
     auto_tx *tx = NULL;
 
     if (tx_begin(s->c->store, TX_OBSERVE, &tx, err) ||
-        store_step_rollout(tx, &s->rollout, steps[run->stage], run->message, STEP_MAX_MS, false, err) || find_condition(tx, &s->app, &finding, err))
+        store_step_rollout(tx, &s->rollout, steps[run->stage], run->message, STEP_MAX_MS, false,
+                           err) ||
+        find_condition(tx, &s->app, &finding, err))
         return -1;
     return tx_commit(&tx, err);
 }
 
-/* Often at first, then less: an app that takes a second to start is noticed within 100 ms, one that takes a minute within a second. */
+/* Often at first, then less: an app that takes a second to start is noticed within 100 ms, one that
+ * takes a minute within a second. */
 static int64_t look_again_ms(const struct sync *s)
 {
     int64_t ms = s->rollout.elapsed_ms / 10;

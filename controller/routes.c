@@ -1,4 +1,5 @@
-/* The router's part of a step: requests go to the release that is to be live; what should not run any more gets none and drains. */
+/* The router's part of a step: requests go to the release that is to be live; what should not run
+ * any more gets none and drains. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,8 +33,11 @@ static void add_routes(struct routes *r, const struct release_row *release)
     for (size_t i = 0; i < r->route_count; i++) {
         struct route_spec route;
         spec_route(release->spec, i, &route);
-        r->routes[i] = (struct app_route){ .host = route.host, .path = route.path, .process = route.process,
-                                           .site = route.process ? NULL : release->artifact, .spa = build.spa };
+        r->routes[i] = (struct app_route){ .host = route.host,
+                                           .path = route.path,
+                                           .process = route.process,
+                                           .site = route.process ? NULL : release->artifact,
+                                           .spa = build.spa };
     }
 }
 
@@ -42,7 +46,8 @@ static bool is_ready(const struct instance_row *row)
     return strcmp(row->state, "ready") == 0;
 }
 
-/* Ready instances take requests. When none of a process is ready, those that at least run do: an answer that may fail is better than none. */
+/* Ready instances take requests. When none of a process is ready, those that at least run do: an
+ * answer that may fail is better than none. */
 static bool takes_requests(const struct sync *s, const struct instance_row *row)
 {
     bool any_ready = false;
@@ -51,7 +56,9 @@ static bool takes_requests(const struct sync *s, const struct instance_row *row)
         return false;
     for (size_t i = 0; i < s->instances.count; i++) {
         const struct instance_row *other = &s->instances.items[i];
-        any_ready = any_ready || (is_ready(other) && strcmp(other->release_id, row->release_id) == 0 && strcmp(other->process, row->process) == 0);
+        any_ready =
+            any_ready || (is_ready(other) && strcmp(other->release_id, row->release_id) == 0 &&
+                          strcmp(other->process, row->process) == 0);
     }
     return any_ready ? is_ready(row) : strcmp(row->state, "running") == 0;
 }
@@ -63,11 +70,13 @@ static void add_upstreams(struct routes *r, const struct sync *s, const struct r
         const struct instance_row *row = &s->instances.items[i];
         bool is_wanted = release && strcmp(row->release_id, release->id) == 0;
         bool drains = !is_wanted && row->drain_at && row->address && row->port;
-        bool ends = !is_wanted && !row->drain_at && row->address && row->port && s->app.live_release_id &&
-                    strcmp(row->release_id, s->app.live_release_id) == 0;
+        bool ends = !is_wanted && !row->drain_at && row->address && row->port &&
+                    s->app.live_release_id && strcmp(row->release_id, s->app.live_release_id) == 0;
         if (!(is_wanted && takes_requests(s, row)) && !drains && !ends)
             continue;
-        r->upstreams[r->upstream_count++] = (struct upstream){ row->name, row->process, row->address, (uint16_t)row->port, !is_wanted };
+        r->upstreams[r->upstream_count++] =
+            (struct upstream){ row->name, row->process, row->address, (uint16_t)row->port,
+                               !is_wanted };
     }
 }
 
@@ -79,11 +88,12 @@ static char *hash_routes(const struct routes *r)
     FILE *f = xmemstream(&text, &len);
 
     for (size_t i = 0; i < r->route_count; i++)
-        fprintf(f, "%s %s %s %s %d\n", r->routes[i].host, r->routes[i].path, r->routes[i].process ? r->routes[i].process : "-",
+        fprintf(f, "%s %s %s %s %d\n", r->routes[i].host, r->routes[i].path,
+                r->routes[i].process ? r->routes[i].process : "-",
                 r->routes[i].site ? r->routes[i].site : "-", r->routes[i].spa);
     for (size_t i = 0; i < r->upstream_count; i++)
-        fprintf(f, "%s %s %s %d %d\n", r->upstreams[i].instance, r->upstreams[i].process, r->upstreams[i].address, r->upstreams[i].port,
-                r->upstreams[i].draining);
+        fprintf(f, "%s %s %s %d %d\n", r->upstreams[i].instance, r->upstreams[i].process,
+                r->upstreams[i].address, r->upstreams[i].port, r->upstreams[i].draining);
     fclose(f);
     sha256_add(sha, text, len);
     return sha256_end(sha);
@@ -91,8 +101,13 @@ static char *hash_routes(const struct routes *r)
 
 static int note_refused(struct sync *s, const struct err *failure, struct err *err)
 {
-    const struct finding finding = { ROUTE_ACKED, CONDITION_FALSE, failure->class == ERR_INVALID ? "RouteRefused" : "RouterNotAcked", failure->text,
-                                     1000, "rollout" };
+    const struct finding finding = { ROUTE_ACKED,
+                                     CONDITION_FALSE,
+                                     failure->class == ERR_INVALID ? "RouteRefused"
+                                                                   : "RouterNotAcked",
+                                     failure->text,
+                                     1000,
+                                     "rollout" };
     return note_condition(s->c, &s->app, &finding, err);
 }
 
@@ -108,11 +123,15 @@ static int next_generation(struct sync *s, struct err *err)
 
 static int note_acknowledged(struct sync *s, const char *hash, struct err *err)
 {
-    auto_free char *message = xasprintf("generation %lld is acknowledged", (long long)s->app.router_generation);
-    const struct finding finding = { ROUTE_ACKED, CONDITION_TRUE, "Acknowledged", message, 0, NULL };
+    auto_free char *message =
+        xasprintf("generation %lld is acknowledged", (long long)s->app.router_generation);
+    const struct finding finding = {
+        ROUTE_ACKED, CONDITION_TRUE, "Acknowledged", message, 0, NULL
+    };
     auto_tx *tx = NULL;
 
-    if (tx_begin(s->c->store, TX_OBSERVE, &tx, err) || store_set_router_hash(tx, s->app.id, hash, err) ||
+    if (tx_begin(s->c->store, TX_OBSERVE, &tx, err) ||
+        store_set_router_hash(tx, s->app.id, hash, err) ||
         find_condition(tx, &s->app, &finding, err))
         return -1;
     free(s->app.router_hash);
@@ -137,7 +156,8 @@ int sync_route(struct sync *s, const struct release_row *release, struct err *er
         return 0;
     if (!is_known && next_generation(s, err))
         return -1;
-    const struct app_routes want = { s->app.id, s->app.router_generation, r.routes, r.route_count, r.upstreams, r.upstream_count };
+    const struct app_routes want = { s->app.id,   s->app.router_generation, r.routes, r.route_count,
+                                     r.upstreams, r.upstream_count };
     if (router->apply(router->self, &want, &failure)) {
         *err = failure;
         struct err ignored = { 0 };
@@ -147,7 +167,9 @@ int sync_route(struct sync *s, const struct release_row *release, struct err *er
     return note_acknowledged(s, hash, err);
 }
 
-/* ---- draining ---------------------------------------------------------------------------------------------------- */
+/* ---- draining
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 int sync_mark_draining(struct sync *s, struct err *err)
 {
@@ -158,7 +180,8 @@ int sync_mark_draining(struct sync *s, struct err *err)
         if (row->drain_at || sync_find(s, row->release_id))
             continue;
         row->drain_at = clock_now_ms(s->c->clock);
-        if ((!tx && tx_begin(s->c->store, TX_OBSERVE, &tx, err)) || store_put_instance(tx, row, err))
+        if ((!tx && tx_begin(s->c->store, TX_OBSERVE, &tx, err)) ||
+            store_put_instance(tx, row, err))
             return -1;
     }
     return tx ? tx_commit(&tx, err) : 0;
@@ -172,7 +195,8 @@ static void let_go(struct sync *s, const struct instance_row *row, int64_t stop_
     s->gone_stop_ms[s->gone_count++] = stop_ms;
 }
 
-/* The limits of the release that the instance belongs to; of a release that is gone, the defaults of the live one or none. */
+/* The limits of the release that the instance belongs to; of a release that is gone, the defaults
+ * of the live one or none. */
 static void limits_of(const struct sync *s, struct deploy_spec *deploy)
 {
     const json_t *spec = s->live.id ? s->live.spec : s->wanted.id ? s->wanted.spec : NULL;
@@ -182,13 +206,15 @@ static void limits_of(const struct sync *s, struct deploy_spec *deploy)
         spec_deploy(spec, deploy);
 }
 
-static void drain_one(struct sync *s, const struct instance_row *row, const struct deploy_spec *deploy)
+static void drain_one(struct sync *s, const struct instance_row *row,
+                      const struct deploy_spec *deploy)
 {
     int64_t in_flight = 0, waited = clock_now_ms(s->c->clock) - row->drain_at;
     struct err unknown = { 0 };
 
     bool is_over = waited < 0 || waited >= deploy->drain_ms;
-    if (!is_over && s->c->router->in_flight(s->c->router->self, s->app.id, row->name, &in_flight, &unknown))
+    if (!is_over &&
+        s->c->router->in_flight(s->c->router->self, s->app.id, row->name, &in_flight, &unknown))
         in_flight = 1; /* not known: as if there were some, until the time is over */
     if (is_over || in_flight == 0)
         let_go(s, row, deploy->stop_ms);

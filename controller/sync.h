@@ -1,5 +1,6 @@
-/* One step of the synchronizer over one app: what it loaded, what it decided should run, what it saw. Shared by synchronizer.c (the order of things),
- * observe.c (instances), rollout.c (from wanted to live), routes.c (the router). */
+/* One step of the synchronizer over one app: what it loaded, what it decided should run, what it
+ * saw. Shared by synchronizer.c (the order of things), observe.c (instances), rollout.c (from
+ * wanted to live), routes.c (the router). */
 #ifndef CONTROLLER_SYNC_H
 #define CONTROLLER_SYNC_H
 
@@ -24,13 +25,13 @@ struct sync {
     struct release_row wanted, live; /* id NULL: none */
     struct rollout_row rollout;      /* id NULL: none is running */
     struct instance_list instances;
-    struct running run[2];           /* live, then wanted when it is another */
+    struct running run[2]; /* live, then wanted when it is another */
     size_t run_count;
     struct app_seen seen;
-    const char **gone;               /* names of instances that may end now; borrowed from `instances` */
+    const char **gone; /* names of instances that may end now; borrowed from `instances` */
     int64_t *gone_stop_ms;
     size_t gone_count;
-    int64_t again_ms;                /* -1: nothing to wait for */
+    int64_t again_ms; /* -1: nothing to wait for */
 };
 
 /* Comes back at the latest after `ms`. */
@@ -42,16 +43,19 @@ static inline void sync_again(struct sync *s, int64_t ms)
 
 struct running *sync_find(struct sync *s, const char *release_id);
 
-/* observe.c: asks the backend for one piece of the way and the store for sites, fills `seen` and the stages, records the instances. */
+/* observe.c: asks the backend for one piece of the way and the store for sites, fills `seen` and
+ * the stages, records the instances. */
 int sync_observe(struct sync *s, struct err *err);
 
-/* routes.c: the router takes requests to `release` (NULL: to nothing). Cheap when it does already. */
+/* routes.c: the router takes requests to `release` (NULL: to nothing). Cheap when it does already.
+ */
 int sync_route(struct sync *s, const struct release_row *release, struct err *err);
 
 /* routes.c: instances that should not run get no new requests from the next sync_route on. */
 int sync_mark_draining(struct sync *s, struct err *err);
 
-/* routes.c: which of those may end now. Only after a sync_route that succeeded: until the router has acknowledged, nothing is stopped. */
+/* routes.c: which of those may end now. Only after a sync_route that succeeded: until the router
+ * has acknowledged, nothing is stopped. */
 void sync_drain(struct sync *s);
 
 /* rollout.c: one step from wanted to live. */

@@ -1,11 +1,14 @@
-/* synchronizer: the wanted release of every app → instances, routes, and in the end one live release.
+/* synchronizer: the wanted release of every app → instances, routes, and in the end one live
+ * release.
  *
  * A step looks at one app in this order, so that a stop anywhere leaves nothing half done:
- *   1. the router takes requests to the live release; what should not run is marked draining, and may end once the router has acknowledged that;
+ *   1. the router takes requests to the live release; what should not run is marked draining, and
+ * may end once the router has acknowledged that;
  *   2. the backend is asked for one piece of the way to the instances that should run;
  *   3. a wanted release that is ready goes live; one that cannot be is rejected.
- * It comes back soon while something is on its way, and not at all when everything is as it should be: then events (a container that died), the
- * store (a spec that changed) or the full pass bring it here. */
+ * It comes back soon while something is on its way, and not at all when everything is as it should
+ * be: then events (a container that died), the store (a spec that changed) or the full pass bring
+ * it here. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,7 +40,8 @@ static int load(struct sync *s, const char *app_id, struct err *err)
     auto_tx *tx = NULL;
 
     if (tx_begin(s->c->store, TX_READ, &tx, err) || store_get_app(tx, app_id, &s->app, err) ||
-        (s->app.wanted_release_id && store_get_release(tx, s->app.wanted_release_id, &s->wanted, err)) ||
+        (s->app.wanted_release_id &&
+         store_get_release(tx, s->app.wanted_release_id, &s->wanted, err)) ||
         (s->app.live_release_id && store_get_release(tx, s->app.live_release_id, &s->live, err)) ||
         store_app_instances(tx, app_id, &s->instances, err))
         return -1;
@@ -48,13 +52,16 @@ static int load(struct sync *s, const char *app_id, struct err *err)
 
 static void run(struct sync *s, const struct release_row *release)
 {
-    s->run[s->run_count++] = (struct running){ .release = release, .is_site = spec_is_site(release->spec),
-                                               .stage = RELEASE_STARTING, .reason = "" };
+    s->run[s->run_count++] = (struct running){ .release = release,
+                                               .is_site = spec_is_site(release->spec),
+                                               .stage = RELEASE_STARTING,
+                                               .reason = "" };
 }
 
 static bool is_rolling_out(const struct sync *s)
 {
-    return s->app.running && s->wanted.id && (!s->live.id || strcmp(s->wanted.id, s->live.id) != 0) &&
+    return s->app.running && s->wanted.id &&
+           (!s->live.id || strcmp(s->wanted.id, s->live.id) != 0) &&
            strcmp(s->wanted.state, "rejected") != 0;
 }
 
@@ -71,37 +78,59 @@ static int end_stale_rollout(struct sync *s, struct err *err)
 {
     if (!s->rollout.id || (is_rolling_out(s) && strcmp(s->rollout.release_id, s->wanted.id) == 0))
         return 0;
-    return sync_supersede(s, s->app.running ? "another release is wanted" : "the app was stopped", err);
+    return sync_supersede(s, s->app.running ? "another release is wanted" : "the app was stopped",
+                          err);
 }
 
-/* ---- conditions -------------------------------------------------------------------------------------------------- */
+/* ---- conditions
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static int find_instances(struct tx *tx, struct sync *s, const struct running *run, struct err *err)
 {
     bool is_ready = run->stage == RELEASE_READY;
     auto_free char *message = xasprintf("v%lld: %s", (long long)run->release->number,
-                                        is_ready ? "every process is healthy" : run->message ? run->message : "instances are starting");
-    const char *reason = is_ready ? "Healthy" : run->reason && *run->reason ? run->reason : "Starting";
-    const struct finding finding = { INSTANCES_READY, is_ready ? CONDITION_TRUE : CONDITION_FALSE, reason, message, 0, NULL };
+                                        is_ready       ? "every process is healthy"
+                                        : run->message ? run->message
+                                                       : "instances are starting");
+    const char *reason = is_ready                      ? "Healthy"
+                         : run->reason && *run->reason ? run->reason
+                                                       : "Starting";
+    const struct finding finding = {
+        INSTANCES_READY, is_ready ? CONDITION_TRUE : CONDITION_FALSE, reason, message, 0, NULL
+    };
     return find_condition(tx, &s->app, &finding, err);
 }
 
 static int find_image(struct tx *tx, struct sync *s, const struct running *run, struct err *err)
 {
-    bool is_missing = run->stage == RELEASE_NO_IMAGE || (run->is_site && run->stage != RELEASE_READY);
-    const struct finding finding = { IMAGE_PRESENT, is_missing ? CONDITION_FALSE : CONDITION_TRUE,
-                                     !is_missing ? "Present" : run->is_site ? "SiteNotServed" : "ImageMissing",
-                                     is_missing && run->message ? run->message : run->release->artifact, 0, NULL };
+    bool is_missing =
+        run->stage == RELEASE_NO_IMAGE || (run->is_site && run->stage != RELEASE_READY);
+    const struct finding finding = { IMAGE_PRESENT,
+                                     is_missing ? CONDITION_FALSE : CONDITION_TRUE,
+                                     !is_missing    ? "Present"
+                                     : run->is_site ? "SiteNotServed"
+                                                    : "ImageMissing",
+                                     is_missing && run->message ? run->message
+                                                                : run->release->artifact,
+                                     0,
+                                     NULL };
     return find_condition(tx, &s->app, &finding, err);
 }
 
 static int find_converged(struct tx *tx, struct sync *s, struct err *err)
 {
-    auto_free char *live = s->live.id ? xasprintf("v%lld is live", (long long)s->live.number) : xstrdup("nothing is live yet");
+    auto_free char *live = s->live.id ? xasprintf("v%lld is live", (long long)s->live.number)
+                                      : xstrdup("nothing is live yet");
     auto_free char *behind = xasprintf("%s; what is wanted is not built", live);
     bool is_rejected = s->wanted.id && strcmp(s->wanted.state, "rejected") == 0;
-    const struct finding stopped = { CONVERGED, CONDITION_TRUE, "Stopped", "the app is stopped", 0, "app" };
-    const struct finding rejected = { CONVERGED, CONDITION_FALSE, "Rejected", s->wanted.message ? s->wanted.message : "rejected", 0, NULL };
+    const struct finding stopped = { CONVERGED, CONDITION_TRUE, "Stopped", "the app is stopped",
+                                     0,         "app" };
+    const struct finding rejected = {
+        CONVERGED,  CONDITION_FALSE,
+        "Rejected", s->wanted.message ? s->wanted.message : "rejected",
+        0,          NULL
+    };
     const struct finding waiting = { CONVERGED, CONDITION_FALSE, "NotBuilt", behind, 0, NULL };
     const struct finding good = { CONVERGED, CONDITION_TRUE, "Live", live, 0, NULL };
 
@@ -132,12 +161,19 @@ static int note_conditions(struct sync *s, struct err *err)
 /* The backend is away: nothing is known, so nothing is touched. */
 static int note_unknown(struct sync *s, const struct err *failure, struct err *err)
 {
-    const struct finding finding = { INSTANCES_READY, CONDITION_UNKNOWN, failure->class == ERR_UNAVAILABLE ? "BackendUnavailable" : "BackendFailed",
-                                     failure->text, 1000, "instance" };
+    const struct finding finding = { INSTANCES_READY,
+                                     CONDITION_UNKNOWN,
+                                     failure->class == ERR_UNAVAILABLE ? "BackendUnavailable"
+                                                                       : "BackendFailed",
+                                     failure->text,
+                                     1000,
+                                     "instance" };
     return note_condition(s->c, &s->app, &finding, err);
 }
 
-/* ---- the step ---------------------------------------------------------------------------------------------------- */
+/* ---- the step
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 /* A deleted app whose instances and routes are gone leaves the store. */
 static int remove_app(struct sync *s, struct err *err)
@@ -147,8 +183,8 @@ static int remove_app(struct sync *s, struct err *err)
 
     if (!s->app.deleting || s->instances.count)
         return 0;
-    if (tx_begin(s->c->store, TX_WRITE, &tx, err) || store_remove_app(tx, s->app.id, err) || store_add_event(tx, &event, err) ||
-        store_add_work(tx, "janitor", "all", 0, err))
+    if (tx_begin(s->c->store, TX_WRITE, &tx, err) || store_remove_app(tx, s->app.id, err) ||
+        store_add_event(tx, &event, err) || store_add_work(tx, "janitor", "all", 0, err))
         return -1;
     s->again_ms = -1;
     return tx_commit(&tx, err);
@@ -166,7 +202,8 @@ static int observe(struct sync *s, struct err *err)
     return -1;
 }
 
-/* Live instances that are not all ready are looked at again soon; the back-off of a restart has its own time. */
+/* Live instances that are not all ready are looked at again soon; the back-off of a restart has its
+ * own time. */
 static void watch_live(struct sync *s)
 {
     enum { STARTING_MS = 250, BROKEN_MS = 2000 };
@@ -209,8 +246,9 @@ int synchronizer_step(struct controller *c, const char *app_id, int64_t *again_m
     return 0;
 }
 
-/* One listing of what runs, compared by name with what is written down: apps that miss an instance are looked at. Nothing listed at all although
- * instances are on record is believed only when the backend says so twice: see janitor.c for the other direction. */
+/* One listing of what runs, compared by name with what is written down: apps that miss an instance
+ * are looked at. Nothing listed at all although instances are on record is believed only when the
+ * backend says so twice: see janitor.c for the other direction. */
 int synchronizer_pass(struct controller *c, struct err *err)
 {
     struct owned_list owned = { 0 };
@@ -226,7 +264,8 @@ int synchronizer_pass(struct controller *c, struct err *err)
         if (owned.items[i].is_running)
             json_array_append_new(names, json_string(owned.items[i].name));
     owned_list_done(&owned);
-    if (tx_begin(c->store, TX_OBSERVE, &tx, err) || store_add_moving(tx, err) || store_add_work_for_lost_instances(tx, names, &lost, err))
+    if (tx_begin(c->store, TX_OBSERVE, &tx, err) || store_add_moving(tx, err) ||
+        store_add_work_for_lost_instances(tx, names, &lost, err))
         return -1;
     return tx_commit(&tx, err);
 }

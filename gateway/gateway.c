@@ -8,11 +8,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "gateway/git.h"
 #include "gateway/problem.h"
 #include "gateway/rest.h"
 #include "gateway/routes.h"
 #include "gateway/sse.h"
-#include "gateway/git.h"
 
 enum {
     HEAD_MAX = 32 * 1024,

@@ -143,14 +143,14 @@ static void report(const struct pushed *p, const struct err *failed)
 /* ---- talking to the pusher
  * ------------------------------------------------------------------------------------ */
 
-/* The pusher's terminal gets no control characters that an app's log may hold. When nobody reads
- * any more there is nothing left to do. */
+/* One line or several. The pusher's terminal gets no control characters that an app's log may hold.
+ * When nobody reads any more there is nothing left to do. */
 static void say(const char *line)
 {
     auto_free char *clean = xstrdup(line);
 
     for (char *c = clean; *c; c++)
-        if (((unsigned char)*c < ' ' && *c != '\t') || *c == 127)
+        if (((unsigned char)*c < ' ' && *c != '\t' && *c != '\n') || *c == 127)
             *c = ' ';
     if (fprintf(stderr, "%s\n", clean) < 0)
         _exit(1);

@@ -3,7 +3,7 @@
 #include "cmd/cli/commands.h"
 #include "cmd/cli/target.h"
 
-enum { EVENTS_MAX = 100000, SHOWN = 50 };
+enum { EVENTS_MAX = 200 /* of one answer */, SHOWN = 50 };
 
 static const struct column columns[] = {
     { "AGE", "at", COLUMN_AGE },           { "APP", "app", COLUMN_TEXT },
@@ -52,10 +52,8 @@ int events_run(struct cli *cli, struct err *err)
         struct api_stream stream = { .path = path, .event = on_event, .arg = cli };
         return api_follow(cli, &stream, &result, err);
     }
-    if (api_list(cli, path, EVENTS_MAX, &items, err))
+    if (api_list(cli, path, (size_t)limit, &items, err))
         return -1;
-    while (json_array_size(items) > (size_t)limit)
-        json_array_remove(items, 0); /* the oldest come first */
     output_list(&cli->output, items, columns, countof(columns));
     return 0;
 }

@@ -266,8 +266,8 @@ static json_t *builder_values(const struct installation *in)
 static json_t *ssgen_values(const struct installation *in)
 {
     return json_pack("{s:{s:o}, s:o, s:s, s:{s:o, s:o}}", "controller", "address",
-                     controller_address(in), "root", path_value(in, "/ssgen/sites"), "name", "ssgen",
-                     "nginx", "conf", path_value(in, "/ssgen/nginx.conf"), "listen",
+                     controller_address(in), "root", path_value(in, "/ssgen/sites"), "name",
+                     "ssgen", "nginx", "conf", path_value(in, "/ssgen/nginx.conf"), "listen",
                      path_value(in, "/run/sites.sock"));
 }
 

@@ -14,7 +14,8 @@ void caller_done(struct caller *caller)
     free(caller->project_id);
 }
 
-static int find_token(struct controller *c, const char *token, struct caller *caller, struct err *err)
+static int find_token(struct controller *c, const char *token, struct caller *caller,
+                      struct err *err)
 {
     auto_free char *hash = sha256_hex(token, strlen(token));
     auto_token row = { 0 };
@@ -51,18 +52,21 @@ int api_caller(struct rpc_call *call, const json_t *params, struct caller *calle
 
 int api_admin(const struct caller *caller, struct err *err)
 {
-    return caller->is_admin ? 0 : err_set(err, ERR_DENIED, "a token of a single project may not do this");
+    return caller->is_admin
+               ? 0
+               : err_set(err, ERR_DENIED, "a token of a single project may not do this");
 }
 
-int api_may_see(const struct caller *caller, const char *project_id, const char *what, struct err *err)
+int api_may_see(const struct caller *caller, const char *project_id, const char *what,
+                struct err *err)
 {
     if (!caller->project_id || strcmp(caller->project_id, project_id) == 0)
         return 0;
     return err_set(err, ERR_NOT_FOUND, "no such %s", what);
 }
 
-int api_project(struct rpc_call *call, const json_t *params, enum tx_mode mode, struct caller *caller, struct tx **tx,
-                struct project_row *project, struct err *err)
+int api_project(struct rpc_call *call, const json_t *params, enum tx_mode mode,
+                struct caller *caller, struct tx **tx, struct project_row *project, struct err *err)
 {
     const char *name = NULL;
 
@@ -77,13 +81,14 @@ int api_project(struct rpc_call *call, const json_t *params, enum tx_mode mode, 
     return api_may_see(caller, project->id, "project", err);
 }
 
-int api_app(struct rpc_call *call, const json_t *params, enum tx_mode mode, struct caller *caller, struct tx **tx, struct app_row *app,
-            struct err *err)
+int api_app(struct rpc_call *call, const json_t *params, enum tx_mode mode, struct caller *caller,
+            struct tx **tx, struct app_row *app, struct err *err)
 {
     auto_project project = { 0 };
     const char *name;
 
-    if (api_project(call, params, mode, caller, tx, &project, err) || api_text(params, "app", true, &name, err))
+    if (api_project(call, params, mode, caller, tx, &project, err) ||
+        api_text(params, "app", true, &name, err))
         return -1;
     if (store_find_app(*tx, project.id, name, app, err) == 0)
         return 0;
@@ -94,19 +99,23 @@ int api_app(struct rpc_call *call, const json_t *params, enum tx_mode mode, stru
     return -1;
 }
 
-int api_repository(struct rpc_call *call, const json_t *params, enum tx_mode mode, struct caller *caller, struct tx **tx,
-                   struct project_row *project, struct repository_row *repository, struct err *err)
+int api_repository(struct rpc_call *call, const json_t *params, enum tx_mode mode,
+                   struct caller *caller, struct tx **tx, struct project_row *project,
+                   struct repository_row *repository, struct err *err)
 {
     const char *name;
 
-    if (api_project(call, params, mode, caller, tx, project, err) || api_text(params, "repository", true, &name, err))
+    if (api_project(call, params, mode, caller, tx, project, err) ||
+        api_text(params, "repository", true, &name, err))
         return -1;
     if (store_find_repository(*tx, project->id, name, repository, err) == 0)
         return 0;
-    return err->class == ERR_NOT_FOUND ? err_set(err, ERR_NOT_FOUND, "no such repository: %s", name) : -1;
+    return err->class == ERR_NOT_FOUND ? err_set(err, ERR_NOT_FOUND, "no such repository: %s", name)
+                                       : -1;
 }
 
-int api_text(const json_t *params, const char *name, bool is_required, const char **text, struct err *err)
+int api_text(const json_t *params, const char *name, bool is_required, const char **text,
+             struct err *err)
 {
     const json_t *value = json_object_get(params, name);
 
@@ -122,7 +131,8 @@ int api_text(const json_t *params, const char *name, bool is_required, const cha
     return 0;
 }
 
-int64_t api_number(const json_t *params, const char *name, int64_t fallback, int64_t min, int64_t max)
+int64_t api_number(const json_t *params, const char *name, int64_t fallback, int64_t min,
+                   int64_t max)
 {
     const json_t *value = json_object_get(params, name);
     int64_t number = json_is_integer(value) ? json_integer_value(value) : fallback;
@@ -148,7 +158,8 @@ json_t *api_page(json_t *rows, int64_t limit, const char *key)
     if ((int64_t)json_array_size(rows) > limit) {
         json_array_remove(rows, (size_t)limit);
         const json_t *last = json_object_get(json_array_get(rows, (size_t)limit - 1), key);
-        next = json_is_integer(last) ? json_sprintf("%lld", (long long)json_integer_value(last)) : json_string(json_string_value(last));
+        next = json_is_integer(last) ? json_sprintf("%lld", (long long)json_integer_value(last))
+                                     : json_string(json_string_value(last));
     }
     return json_pack("{s:o, s:o}", "items", rows, "next_cursor", next);
 }

@@ -1,5 +1,5 @@
-/* The controller's methods: one file per resource; methods.c is the table. Handlers run on the request pool, top to bottom: who asks, what about, one
- * transaction, the answer. */
+/* The controller's methods: one file per resource; methods.c is the table. Handlers run on the
+ * request pool, top to bottom: who asks, what about, one transaction, the answer. */
 #ifndef CONTROLLER_API_API_H
 #define CONTROLLER_API_API_H
 
@@ -33,20 +33,27 @@ int api_caller(struct rpc_call *call, const json_t *params, struct caller *calle
 int api_admin(const struct caller *caller, struct err *err); /* ERR_DENIED */
 
 /* Caller and project (`project`, default "default") in one. Begins the transaction. */
-int api_project(struct rpc_call *call, const json_t *params, enum tx_mode mode, struct caller *caller, struct tx **tx, struct project_row *project,
+int api_project(struct rpc_call *call, const json_t *params, enum tx_mode mode,
+                struct caller *caller, struct tx **tx, struct project_row *project,
                 struct err *err);
 /* The same, and the app named by `app`. */
-int api_app(struct rpc_call *call, const json_t *params, enum tx_mode mode, struct caller *caller, struct tx **tx, struct app_row *app, struct err *err);
-int api_repository(struct rpc_call *call, const json_t *params, enum tx_mode mode, struct caller *caller, struct tx **tx, struct project_row *project,
+int api_app(struct rpc_call *call, const json_t *params, enum tx_mode mode, struct caller *caller,
+            struct tx **tx, struct app_row *app, struct err *err);
+int api_repository(struct rpc_call *call, const json_t *params, enum tx_mode mode,
+                   struct caller *caller, struct tx **tx, struct project_row *project,
                    struct repository_row *repository, struct err *err);
 /* May the caller see this project? ERR_NOT_FOUND "no such WHAT". */
-int api_may_see(const struct caller *caller, const char *project_id, const char *what, struct err *err);
+int api_may_see(const struct caller *caller, const char *project_id, const char *what,
+                struct err *err);
 
 /* Members of params. Text: NULL when absent and not required. */
-int api_text(const json_t *params, const char *name, bool is_required, const char **text, struct err *err);
-int64_t api_number(const json_t *params, const char *name, int64_t fallback, int64_t min, int64_t max);
+int api_text(const json_t *params, const char *name, bool is_required, const char **text,
+             struct err *err);
+int64_t api_number(const json_t *params, const char *name, int64_t fallback, int64_t min,
+                   int64_t max);
 
-/* {items, next_cursor}: `rows` (taken) has up to limit + 1 rows; the last one too many becomes the cursor by the member `key` of the one before. */
+/* {items, next_cursor}: `rows` (taken) has up to limit + 1 rows; the last one too many becomes the
+ * cursor by the member `key` of the one before. */
 json_t *api_page(json_t *rows, int64_t limit, const char *key);
 int64_t api_limit(const json_t *params);
 const char *api_cursor(const json_t *params);

@@ -14,7 +14,9 @@ json_t *app_urls(const struct controller_config *config, const json_t *spec)
     for (size_t i = 0; spec && i < spec_route_count(spec); i++) {
         struct route_spec route;
         spec_route(spec, i, &route);
-        auto_free char *port = config->http_port == 80 ? xstrdup("") : xasprintf(":%lld", (long long)config->http_port);
+        auto_free char *port = config->http_port == 80
+                                   ? xstrdup("")
+                                   : xasprintf(":%lld", (long long)config->http_port);
         json_array_append_new(urls, json_sprintf("http://%s%s%s", route.host, port, route.path));
     }
     return urls;
@@ -43,7 +45,8 @@ static const char *phase_of(const json_t *row, const json_t *conditions)
     if (!json_is_true(json_object_get(row, "running")))
         return "stopped";
     const char *build = status_of(conditions, BUILD_READY, &reason);
-    if (build && strcmp(build, "false") == 0 && (strcmp(reason, "BuildQueued") == 0 || strcmp(reason, "NoBuilder") == 0))
+    if (build && strcmp(build, "false") == 0 &&
+        (strcmp(reason, "BuildQueued") == 0 || strcmp(reason, "NoBuilder") == 0))
         return "queued";
     if (build && strcmp(build, "false") == 0)
         return strcmp(reason, "Building") == 0 ? "building" : "failed";
@@ -63,7 +66,8 @@ static const char *phase_of(const json_t *row, const json_t *conditions)
     return instances && strcmp(instances, "false") == 0 ? "degraded" : "live";
 }
 
-static int count_ready(struct tx *tx, const char *app_id, const char *process, int64_t *ready, struct err *err)
+static int count_ready(struct tx *tx, const char *app_id, const char *process, int64_t *ready,
+                       struct err *err)
 {
     auto_instance_list list = { 0 };
 
@@ -71,7 +75,8 @@ static int count_ready(struct tx *tx, const char *app_id, const char *process, i
     if (store_app_instances(tx, app_id, &list, err))
         return -1;
     for (size_t i = 0; i < list.count; i++)
-        *ready += !list.items[i].drain_at && strcmp(list.items[i].process, process) == 0 && strcmp(list.items[i].state, "ready") == 0;
+        *ready += !list.items[i].drain_at && strcmp(list.items[i].process, process) == 0 &&
+                  strcmp(list.items[i].state, "ready") == 0;
     return 0;
 }
 
@@ -87,13 +92,15 @@ static int add_processes(struct tx *tx, json_t *row, const json_t *spec, struct 
         spec_process(spec, i, &process);
         if (count_ready(tx, id, process.name, &ready, err))
             return -1;
-        json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "name", process.name, "wanted", process.replicas, "ready", ready));
+        json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "name", process.name, "wanted",
+                                              process.replicas, "ready", ready));
     }
     return 0;
 }
 
 /* {release, commit, …} out of the flat columns, or null. */
-static void fold(json_t *row, const char *name, const char *const *columns, const char *const *members)
+static void fold(json_t *row, const char *name, const char *const *columns,
+                 const char *const *members)
 {
     json_t *object = json_object();
 
@@ -109,9 +116,11 @@ static void fold(json_t *row, const char *name, const char *const *columns, cons
 
 int app_view_finish(struct controller *c, struct tx *tx, json_t *row, struct err *err)
 {
-    static const char *const live_columns[] = { "live_release", "live_commit", "live_artifact", "live_at", NULL };
+    static const char *const live_columns[] = { "live_release", "live_commit", "live_artifact",
+                                                "live_at", NULL };
     static const char *const live_members[] = { "release", "commit", "artifact", "at", NULL };
-    static const char *const wanted_columns[] = { "wanted_release", "wanted_commit", "wanted_state", NULL };
+    static const char *const wanted_columns[] = { "wanted_release", "wanted_commit", "wanted_state",
+                                                  NULL };
     static const char *const wanted_members[] = { "release", "commit", "state", NULL };
     const json_t *spec = json_object_get(row, "spec");
     json_t *conditions;
@@ -122,9 +131,13 @@ int app_view_finish(struct controller *c, struct tx *tx, json_t *row, struct err
     json_object_set_new(row, "phase", json_string(phase_of(row, conditions)));
     json_object_set_new(row, "urls", app_urls(c->config, json_is_object(spec) ? spec : NULL));
     if (!json_is_null(json_object_get(row, "repository")))
-        json_object_set_new(row, "url", json_sprintf("%s/git/%s/%s.git", c->config->api_url, json_string_value(json_object_get(row, "project")),
-                                                     json_string_value(json_object_get(row, "repository"))));
-    json_object_set_new(row, "etag", json_sprintf("%lld", (long long)json_integer_value(json_object_get(row, "generation"))));
+        json_object_set_new(row, "url",
+                            json_sprintf("%s/git/%s/%s.git", c->config->api_url,
+                                         json_string_value(json_object_get(row, "project")),
+                                         json_string_value(json_object_get(row, "repository"))));
+    json_object_set_new(
+        row, "etag",
+        json_sprintf("%lld", (long long)json_integer_value(json_object_get(row, "generation"))));
     if (add_processes(tx, row, json_is_object(spec) ? spec : NULL, err))
         return -1;
     json_object_set(row, "commit", json_object_get(row, "wanted_commit"));
@@ -133,7 +146,8 @@ int app_view_finish(struct controller *c, struct tx *tx, json_t *row, struct err
     return 0;
 }
 
-int app_view(struct controller *c, struct tx *tx, const char *app_id, json_t **view, struct err *err)
+int app_view(struct controller *c, struct tx *tx, const char *app_id, json_t **view,
+             struct err *err)
 {
     json_auto_t *row = NULL;
 

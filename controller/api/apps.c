@@ -43,17 +43,23 @@ int apps_get(struct rpc_call *call, const json_t *params, json_t **result, struc
     return app_view(api_controller(call), tx, app.id, result, err);
 }
 
-/* ---- create ------------------------------------------------------------------------------------------------------ */
+/* ---- create
+ * ------------------------------------------------------------------------------------------------------
+ */
 
-/* The repository that is named, or a hosted one under the app's name; none for an app of method `image`. */
-static int choose_repository(struct controller *c, struct tx *tx, const struct project_row *project, const char *app, const char *named,
-                             const json_t *overlay, struct repository_row *repository, struct err *err)
+/* The repository that is named, or a hosted one under the app's name; none for an app of method
+ * `image`. */
+static int choose_repository(struct controller *c, struct tx *tx, const struct project_row *project,
+                             const char *app, const char *named, const json_t *overlay,
+                             struct repository_row *repository, struct err *err)
 {
-    const char *method = json_string_value(json_object_get(json_object_get(overlay, "build"), "method"));
+    const char *method =
+        json_string_value(json_object_get(json_object_get(overlay, "build"), "method"));
 
     if (named)
         return store_find_repository(tx, project->id, named, repository, err)
-                   ? err_field(err, "repository", "make it first: evenkeel repos add", "there is no repository %s", named)
+                   ? err_field(err, "repository", "make it first: evenkeel repos add",
+                               "there is no repository %s", named)
                    : 0;
     if (method && strcmp(method, "image") == 0)
         return 0;
@@ -62,10 +68,14 @@ static int choose_repository(struct controller *c, struct tx *tx, const struct p
     return api_add_repository(c, tx, project, app, NULL, NULL, NULL, repository, err);
 }
 
-/* An overlay that stands alone must make a whole spec; one over a repository is checked against the repository when there is a commit. */
-static int check_overlay(struct controller *c, const char *project, const char *name, const json_t *overlay, bool has_repository, struct err *err)
+/* An overlay that stands alone must make a whole spec; one over a repository is checked against the
+ * repository when there is a commit. */
+static int check_overlay(struct controller *c, const char *project, const char *name,
+                         const json_t *overlay, bool has_repository, struct err *err)
 {
-    const struct app_row app = { .project = (char *)(uintptr_t)project, .name = (char *)(uintptr_t)name, .overlay = (json_t *)(uintptr_t)overlay };
+    const struct app_row app = { .project = (char *)(uintptr_t)project,
+                                 .name = (char *)(uintptr_t)name,
+                                 .overlay = (json_t *)(uintptr_t)overlay };
     json_auto_t *full = NULL;
 
     return has_repository ? 0 : wanted_spec(c, &app, NULL, NULL, &full, NULL, err);
@@ -84,22 +94,30 @@ int apps_create(struct rpc_call *call, const json_t *params, json_t **result, st
     auto_tx *tx = NULL;
     const char *name, *named, *ref;
 
-    if (api_text(params, "app", true, &name, err) || api_text(params, "repository", false, &named, err) ||
-        api_text(params, "ref", false, &ref, err) || spec_check_name(name, "app", NAME_MAX_LEN, err) ||
-        (ref && spec_check_ref(ref, err)) || (spec && spec_check(spec, &checked, err)))
+    if (api_text(params, "app", true, &name, err) ||
+        api_text(params, "repository", false, &named, err) ||
+        api_text(params, "ref", false, &ref, err) ||
+        spec_check_name(name, "app", NAME_MAX_LEN, err) || (ref && spec_check_ref(ref, err)) ||
+        (spec && spec_check(spec, &checked, err)))
         return -1;
     overlay = spec_merge(NULL, checked);
     if (api_project(call, params, TX_WRITE, &caller, &tx, &project, err) ||
         choose_repository(c, tx, &project, name, named, overlay, &repository, err) ||
         check_overlay(c, project.name, name, overlay, repository.id, err) ||
-        store_add_app(tx, project.id, name, repository.id, ref ? ref : "main", overlay, caller.name, &id, err) ||
-        store_get_app(tx, id, &app, err) || note_event(tx, &app, "app", "Created", NULL, err, "%s was created by %s", name, caller.name) ||
-        (repository.url && store_add_work(tx, "fetcher", repository.id, 0, err)) || app_view(c, tx, id, result, err))
+        store_add_app(tx, project.id, name, repository.id, ref ? ref : "main", overlay, caller.name,
+                      &id, err) ||
+        store_get_app(tx, id, &app, err) ||
+        note_event(tx, &app, "app", "Created", NULL, err, "%s was created by %s", name,
+                   caller.name) ||
+        (repository.url && store_add_work(tx, "fetcher", repository.id, 0, err)) ||
+        app_view(c, tx, id, result, err))
         return -1;
     return tx_commit(&tx, err);
 }
 
-/* ---- update ------------------------------------------------------------------------------------------------------ */
+/* ---- update
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static int check_generation(const json_t *params, const struct app_row *app, struct err *err)
 {
@@ -114,13 +132,17 @@ static int check_generation(const json_t *params, const struct app_row *app, str
         text_int(json_string_value(expected), &number);
     if (number == app->generation)
         return 0;
-    err_set(err, ERR_CONFLICT, "%s is at generation %lld by now", app->name, (long long)app->generation);
-    return err_hint(err, "read it again, make the change on what it is now, and send it with the new ETag");
+    err_set(err, ERR_CONFLICT, "%s is at generation %lld by now", app->name,
+            (long long)app->generation);
+    return err_hint(
+        err, "read it again, make the change on what it is now, and send it with the new ETag");
 }
 
-/* The overlay with the change on top. What results must be a valid spec together with the commit that is wanted. */
-static int change_overlay(struct controller *c, struct tx *tx, struct app_row *app, const json_t *change, const char *author,
-                          int64_t *generation, struct err *err)
+/* The overlay with the change on top. What results must be a valid spec together with the commit
+ * that is wanted. */
+static int change_overlay(struct controller *c, struct tx *tx, struct app_row *app,
+                          const json_t *change, const char *author, int64_t *generation,
+                          struct err *err)
 {
     json_auto_t *checked = NULL;
 
@@ -133,20 +155,24 @@ static int change_overlay(struct controller *c, struct tx *tx, struct app_row *a
         return -1;
     if (store_set_overlay(tx, app->id, merged, author, generation, err))
         return -1;
-    return note_event(tx, app, "app", "SpecChanged", change, err, "generation %lld by %s", (long long)*generation, author);
+    return note_event(tx, app, "app", "SpecChanged", change, err, "generation %lld by %s",
+                      (long long)*generation, author);
 }
 
-static int set_running(struct tx *tx, struct app_row *app, bool running, const char *author, struct err *err)
+static int set_running(struct tx *tx, struct app_row *app, bool running, const char *author,
+                       struct err *err)
 {
     if (store_set_running(tx, app->id, running, err))
         return -1;
-    return note_event(tx, app, "app", running ? "Started" : "StopAsked", NULL, err, "%s by %s", running ? "started" : "stopped", author);
+    return note_event(tx, app, "app", running ? "Started" : "StopAsked", NULL, err, "%s by %s",
+                      running ? "started" : "stopped", author);
 }
 
 int apps_update(struct rpc_call *call, const json_t *params, json_t **result, struct err *err)
 {
     struct controller *c = api_controller(call);
-    const json_t *spec = json_object_get(params, "spec"), *running = json_object_get(params, "running");
+    const json_t *spec = json_object_get(params, "spec"),
+                 *running = json_object_get(params, "running");
     auto_caller caller = { 0 };
     auto_app app = { 0 };
     auto_tx *tx = NULL;
@@ -154,13 +180,17 @@ int apps_update(struct rpc_call *call, const json_t *params, json_t **result, st
     int64_t generation;
 
     if (api_text(params, "ref", false, &ref, err) || (ref && spec_check_ref(ref, err)) ||
-        api_app(call, params, TX_WRITE, &caller, &tx, &app, err) || check_generation(params, &app, err))
+        api_app(call, params, TX_WRITE, &caller, &tx, &app, err) ||
+        check_generation(params, &app, err))
         return -1;
     if (app.deleting)
         return err_set(err, ERR_CONFLICT, "%s is being destroyed", app.name);
     if ((spec && change_overlay(c, tx, &app, spec, caller.name, &generation, err)) ||
-        (json_is_boolean(running) && set_running(tx, &app, json_is_true(running), caller.name, err)) ||
-        (ref && (store_set_app_ref(tx, app.id, ref, err) || (app.repository_id && store_add_work(tx, "fetcher", app.repository_id, 0, err)))) ||
+        (json_is_boolean(running) &&
+         set_running(tx, &app, json_is_true(running), caller.name, err)) ||
+        (ref &&
+         (store_set_app_ref(tx, app.id, ref, err) ||
+          (app.repository_id && store_add_work(tx, "fetcher", app.repository_id, 0, err)))) ||
         app_view(c, tx, app.id, result, err))
         return -1;
     return tx_commit(&tx, err);
@@ -173,13 +203,16 @@ int apps_delete(struct rpc_call *call, const json_t *params, json_t **result, st
     auto_tx *tx = NULL;
     (void)result;
 
-    if (api_app(call, params, TX_WRITE, &caller, &tx, &app, err) || store_set_deleting(tx, app.id, err) ||
+    if (api_app(call, params, TX_WRITE, &caller, &tx, &app, err) ||
+        store_set_deleting(tx, app.id, err) ||
         note_event(tx, &app, "app", "DestroyAsked", NULL, err, "destroyed by %s", caller.name))
         return -1;
     return tx_commit(&tx, err);
 }
 
-/* ---- env --------------------------------------------------------------------------------------------------------- */
+/* ---- env
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 int env_list(struct rpc_call *call, const json_t *params, json_t **result, struct err *err)
 {
@@ -190,7 +223,8 @@ int env_list(struct rpc_call *call, const json_t *params, json_t **result, struc
     if (api_app(call, params, TX_READ, &caller, &tx, &app, err))
         return -1;
     const json_t *env = json_object_get(app.overlay, "env");
-    *result = json_pack("{s:o, s:I}", "env", env ? json_deep_copy(env) : json_object(), "generation", app.generation);
+    *result = json_pack("{s:o, s:I}", "env", env ? json_deep_copy(env) : json_object(),
+                        "generation", app.generation);
     return 0;
 }
 
@@ -200,9 +234,12 @@ static int check_env(const json_t *set, struct err *err)
     json_t *value;
 
     if (!json_is_object(set) || json_object_size(set) == 0)
-        return err_field(err, "set", "send {\"set\": {\"NAME\": \"value\"}}; null unsets", "`set` must be an object with at least one member");
+        return err_field(err, "set", "send {\"set\": {\"NAME\": \"value\"}}; null unsets",
+                         "`set` must be an object with at least one member");
     json_object_foreach((json_t *)(uintptr_t)set, name, value)
-        if (spec_check_env_name(name, err) || (!json_is_string(value) && !json_is_null(value) && err_field(err, "set", NULL, "the value of %s must be text", name)))
+        if (spec_check_env_name(name, err) ||
+            (!json_is_string(value) && !json_is_null(value) &&
+             err_field(err, "set", NULL, "the value of %s must be text", name)))
             return -1;
     return 0;
 }
@@ -222,11 +259,13 @@ int env_set(struct rpc_call *call, const json_t *params, json_t **result, struct
     if (change_overlay(c, tx, &app, change, caller.name, &generation, err) || tx_commit(&tx, err))
         return -1;
     const json_t *env = json_object_get(app.overlay, "env");
-    *result = json_pack("{s:o, s:I}", "env", env ? json_deep_copy(env) : json_object(), "generation", generation);
+    *result = json_pack("{s:o, s:I}", "env", env ? json_deep_copy(env) : json_object(),
+                        "generation", generation);
     return 0;
 }
 
-/* ---- deploy, rollback, hold -------------------------------------------------------------------------------------- */
+/* ---- deploy, rollback, hold
+ * -------------------------------------------------------------------------------------- */
 
 /* A new try of what failed: the build goes back into the queue, the rejection is forgotten. */
 static int forget_failures(struct tx *tx, struct app_row *app, struct err *err)
@@ -237,11 +276,14 @@ static int forget_failures(struct tx *tx, struct app_row *app, struct err *err)
         auto_build build = { 0 };
         if (store_get_build(tx, app->wanted_build_id, &build, err))
             return -1;
-        bool has_failed = strcmp(build.state, "failed") == 0 || strcmp(build.state, "cancelled") == 0;
+        bool has_failed =
+            strcmp(build.state, "failed") == 0 || strcmp(build.state, "cancelled") == 0;
         if (has_failed && store_requeue_build(tx, build.id, NULL, true, err))
             return -1;
     }
-    return app->wanted_release_id ? store_forget_rejection(tx, app->wanted_release_id, &forgotten, err) : 0;
+    return app->wanted_release_id
+               ? store_forget_rejection(tx, app->wanted_release_id, &forgotten, err)
+               : 0;
 }
 
 int apps_deploy(struct rpc_call *call, const json_t *params, json_t **result, struct err *err)
@@ -251,39 +293,50 @@ int apps_deploy(struct rpc_call *call, const json_t *params, json_t **result, st
     auto_tx *tx = NULL;
     int64_t seq;
 
-    if (api_app(call, params, TX_WRITE, &caller, &tx, &app, err) || store_last_event(tx, &seq, err) ||
+    if (api_app(call, params, TX_WRITE, &caller, &tx, &app, err) ||
+        store_last_event(tx, &seq, err) ||
         (json_is_true(json_object_get(params, "retry")) && forget_failures(tx, &app, err)) ||
-        (app.repository_id && store_add_work(tx, "fetcher", app.repository_id, 0, err)) || store_add_work(tx, "registrar", app.id, 0, err) ||
-        store_add_work(tx, "synchronizer", app.id, 0, err) || note_event(tx, &app, "app", "DeployAsked", NULL, err, "deploy asked for by %s", caller.name) ||
+        (app.repository_id && store_add_work(tx, "fetcher", app.repository_id, 0, err)) ||
+        store_add_work(tx, "registrar", app.id, 0, err) ||
+        store_add_work(tx, "synchronizer", app.id, 0, err) ||
+        note_event(tx, &app, "app", "DeployAsked", NULL, err, "deploy asked for by %s",
+                   caller.name) ||
         tx_commit(&tx, err))
         return -1;
     *result = json_pack("{s:s, s:s?, s:I}", "app", app.name, "commit", app.wanted_sha, "seq", seq);
     return 0;
 }
 
-static int place_hold(struct tx *tx, struct app_row *app, const char *reason, bool is_manual, const char *message, struct err *err)
+static int place_hold(struct tx *tx, struct app_row *app, const char *reason, bool is_manual,
+                      const char *message, struct err *err)
 {
     auto_ref ref = { 0 };
     struct err none = { 0 };
 
-    if (app->repository_id && store_get_ref(tx, app->repository_id, app->ref, &ref, &none) && none.class != ERR_NOT_FOUND) {
+    if (app->repository_id && store_get_ref(tx, app->repository_id, app->ref, &ref, &none) &&
+        none.class != ERR_NOT_FOUND) {
         *err = none;
         return -1;
     }
-    json_auto_t *hold = json_pack("{s:s?, s:I, s:s, s:b, s:s, s:I}", "sha", ref.sha, "generation", app->generation, "reason", reason, "is_manual",
-                                  is_manual, "message", message, "at", tx_now(tx));
+    json_auto_t *hold =
+        json_pack("{s:s?, s:I, s:s, s:b, s:s, s:I}", "sha", ref.sha, "generation", app->generation,
+                  "reason", reason, "is_manual", is_manual, "message", message, "at", tx_now(tx));
     const struct finding finding = { HELD, CONDITION_TRUE, reason, message, 0, NULL };
     if (store_set_hold(tx, app->id, hold, err) || find_condition(tx, app, &finding, err))
         return -1;
     return note_event(tx, app, "app", reason, NULL, err, "%s", message);
 }
 
-static int roll_back(struct tx *tx, struct app_row *app, const struct release_row *release, const char *author, struct err *err)
+static int roll_back(struct tx *tx, struct app_row *app, const struct release_row *release,
+                     const char *author, struct err *err)
 {
-    auto_free char *message = xasprintf("rolled back to v%lld by %s; a newer commit or `evenkeel resume` goes on", (long long)release->number, author);
+    auto_free char *message =
+        xasprintf("rolled back to v%lld by %s; a newer commit or `evenkeel resume` goes on",
+                  (long long)release->number, author);
     bool forgotten;
 
-    if (place_hold(tx, app, "RolledBack", false, message, err) || store_forget_rejection(tx, release->id, &forgotten, err) ||
+    if (place_hold(tx, app, "RolledBack", false, message, err) ||
+        store_forget_rejection(tx, release->id, &forgotten, err) ||
         store_set_wanted(tx, app->id, app->generation, release->sha, NULL, release->id, err))
         return -1;
     return store_add_work(tx, "synchronizer", app->id, 0, err);
@@ -299,16 +352,19 @@ int apps_rollback(struct rpc_call *call, const json_t *params, json_t **result, 
 
     if (api_app(call, params, TX_WRITE, &caller, &tx, &app, err) || store_last_event(tx, &seq, err))
         return -1;
-    if (number ? store_find_release(tx, app.id, number, &release, err) : store_previous_release(tx, app.id, &release, err)) {
+    if (number ? store_find_release(tx, app.id, number, &release, err)
+               : store_previous_release(tx, app.id, &release, err)) {
         if (err->class == ERR_NOT_FOUND && number)
-            err_field(err, "release", "`evenkeel releases` shows them", "%s has no release v%lld", app.name, (long long)number);
+            err_field(err, "release", "`evenkeel releases` shows them", "%s has no release v%lld",
+                      app.name, (long long)number);
         else if (err->class == ERR_NOT_FOUND)
             err_set(err, ERR_CONFLICT, "%s has no earlier release to go back to", app.name);
         return -1;
     }
     if (roll_back(tx, &app, &release, caller.name, err) || tx_commit(&tx, err))
         return -1;
-    *result = json_pack("{s:I, s:s?, s:I}", "release", release.number, "commit", release.sha, "seq", seq);
+    *result =
+        json_pack("{s:I, s:s?, s:I}", "release", release.number, "commit", release.sha, "seq", seq);
     return 0;
 }
 
@@ -319,10 +375,13 @@ int apps_hold(struct rpc_call *call, const json_t *params, json_t **result, stru
     auto_tx *tx = NULL;
     const char *message;
 
-    if (api_text(params, "message", false, &message, err) || api_app(call, params, TX_WRITE, &caller, &tx, &app, err))
+    if (api_text(params, "message", false, &message, err) ||
+        api_app(call, params, TX_WRITE, &caller, &tx, &app, err))
         return -1;
-    auto_free char *text = xasprintf("held by %s%s%.200s", caller.name, message ? ": " : "", message ? message : "");
-    if (place_hold(tx, &app, "Held", true, text, err) || app_view(api_controller(call), tx, app.id, result, err))
+    auto_free char *text =
+        xasprintf("held by %s%s%.200s", caller.name, message ? ": " : "", message ? message : "");
+    if (place_hold(tx, &app, "Held", true, text, err) ||
+        app_view(api_controller(call), tx, app.id, result, err))
         return -1;
     return tx_commit(&tx, err);
 }
@@ -333,9 +392,11 @@ int apps_resume(struct rpc_call *call, const json_t *params, json_t **result, st
     auto_app app = { 0 };
     auto_tx *tx = NULL;
 
-    if (api_app(call, params, TX_WRITE, &caller, &tx, &app, err) || store_set_hold(tx, app.id, NULL, err) ||
-        store_clear_condition(tx, app.id, HELD, err) || store_add_work(tx, "registrar", app.id, 0, err) ||
-        note_event(tx, &app, "app", "Resumed", NULL, err, "resumed by %s", caller.name) || app_view(api_controller(call), tx, app.id, result, err))
+    if (api_app(call, params, TX_WRITE, &caller, &tx, &app, err) ||
+        store_set_hold(tx, app.id, NULL, err) || store_clear_condition(tx, app.id, HELD, err) ||
+        store_add_work(tx, "registrar", app.id, 0, err) ||
+        note_event(tx, &app, "app", "Resumed", NULL, err, "resumed by %s", caller.name) ||
+        app_view(api_controller(call), tx, app.id, result, err))
         return -1;
     return tx_commit(&tx, err);
 }

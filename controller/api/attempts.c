@@ -1,4 +1,5 @@
-/* builder.hello, build.*: what builders say. Every message of an attempt carries its lease; a stale one is refused, so a build has one result. */
+/* builder.hello, build.*: what builders say. Every message of an attempt carries its lease; a stale
+ * one is refused, so a build has one result. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,32 +21,38 @@
 enum { SLOTS_MAX = 64, SITE_MAX = 1 << 30, READ_MS = 60000 };
 
 /* ERR_CONFLICT when the attempt is not running under this lease any more. */
-static int check_lease(struct tx *tx, const json_t *params, struct attempt_row *attempt, struct err *err)
+static int check_lease(struct tx *tx, const json_t *params, struct attempt_row *attempt,
+                       struct err *err)
 {
     const char *id, *lease;
 
     if (api_text(params, "attempt", true, &id, err) || api_text(params, "lease", true, &lease, err))
         return -1;
     if (store_get_attempt(tx, id, attempt, err))
-        return err->class == ERR_NOT_FOUND ? err_set(err, ERR_CONFLICT, "the attempt is not known") : -1;
+        return err->class == ERR_NOT_FOUND ? err_set(err, ERR_CONFLICT, "the attempt is not known")
+                                           : -1;
     auto_free char *hash = sha256_hex(lease, strlen(lease));
     if (!secret_equal(hash, attempt->lease_hash))
         return err_set(err, ERR_CONFLICT, "the lease is not the attempt's");
     return 0;
 }
 
-static int check_running(struct tx *tx, const json_t *params, struct attempt_row *attempt, struct err *err)
+static int check_running(struct tx *tx, const json_t *params, struct attempt_row *attempt,
+                         struct err *err)
 {
     if (check_lease(tx, params, attempt, err))
         return -1;
-    return strcmp(attempt->state, "running") == 0 ? 0 : err_set(err, ERR_CONFLICT, "the attempt has ended: %s", attempt->state);
+    return strcmp(attempt->state, "running") == 0
+               ? 0
+               : err_set(err, ERR_CONFLICT, "the attempt has ended: %s", attempt->state);
 }
 
 static int add_detector_work(struct controller *c, struct err *err)
 {
     auto_tx *tx = NULL;
 
-    if (tx_begin(c->store, TX_OBSERVE, &tx, err) || store_add_work(tx, "crash_detector", "leases", 0, err) ||
+    if (tx_begin(c->store, TX_OBSERVE, &tx, err) ||
+        store_add_work(tx, "crash_detector", "leases", 0, err) ||
         store_add_work(tx, "dispatcher", "queue", 0, err))
         return -1;
     return tx_commit(&tx, err);
@@ -58,11 +65,11 @@ static json_t *keep_attempts(struct rpc_call *call, struct tx *tx, const json_t 
     json_t *keep = json_array(), *one;
     size_t i;
 
-    json_array_foreach((json_t *)(uintptr_t)named, i, one)
-    {
+    json_array_foreach((json_t *)(uintptr_t)named, i, one) {
         auto_attempt attempt = { 0 };
         struct err refused = { 0 };
-        if (check_running(tx, one, &attempt, &refused) || strcmp(attempt.builder, rpc_session_name(rpc_call_session(call))) != 0)
+        if (check_running(tx, one, &attempt, &refused) ||
+            strcmp(attempt.builder, rpc_session_name(rpc_call_session(call))) != 0)
             continue;
         builders_hold(c->builders, attempt.id, rpc_call_session(call));
         json_array_append_new(keep, json_string(attempt.id));
@@ -70,7 +77,8 @@ static json_t *keep_attempts(struct rpc_call *call, struct tx *tx, const json_t 
     return keep;
 }
 
-/* Running attempts of this builder that it does not name any more are away at once: it lost them. */
+/* Running attempts of this builder that it does not name any more are away at once: it lost them.
+ */
 static int forget_unnamed(struct rpc_call *call, struct tx *tx, const json_t *keep, struct err *err)
 {
     struct controller *c = api_controller(call);
@@ -120,12 +128,15 @@ int build_lease(struct rpc_call *call, const json_t *params, json_t **result, st
 
     if (!builders_offer(c->builders, call))
         return err_set(err, ERR_CONFLICT, "say builder.hello first");
-    if (tx_begin(c->store, TX_OBSERVE, &tx, err) || store_add_work(tx, "dispatcher", "queue", 0, err) || tx_commit(&tx, err))
+    if (tx_begin(c->store, TX_OBSERVE, &tx, err) ||
+        store_add_work(tx, "dispatcher", "queue", 0, err) || tx_commit(&tx, err))
         return -1;
     return RPC_LATER;
 }
 
-/* ---- source ------------------------------------------------------------------------------------------------------- */
+/* ---- source
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 static int write_to_call(void *arg, const void *data, size_t len, struct err *err)
 {
@@ -141,7 +152,8 @@ int build_source(struct rpc_call *call, const json_t *params, json_t **result, s
     auto_tx *tx = NULL;
     (void)result;
 
-    if (tx_begin(c->store, TX_READ, &tx, err) || check_running(tx, params, &attempt, err) || store_get_build(tx, attempt.build_id, &build, err))
+    if (tx_begin(c->store, TX_READ, &tx, err) || check_running(tx, params, &attempt, err) ||
+        store_get_build(tx, attempt.build_id, &build, err))
         return -1;
     if (!build.repository_id || !build.sha)
         return err_set(err, ERR_NOT_FOUND, "this build has no source");
@@ -149,14 +161,19 @@ int build_source(struct rpc_call *call, const json_t *params, json_t **result, s
         return -1;
     tx_rollback(&tx);
     const char *context = json_string_value(json_object_get(build.spec, "context"));
-    if (c->source->fetch(c->source->self, &repository, build.sha, build.sha, err)) /* nothing to do when it is here */
+    if (c->source->fetch(c->source->self, &repository, build.sha, build.sha,
+                         err)) /* nothing to do when it is here */
         return -1;
-    return c->source->archive(c->source->self, &repository, build.sha, context ? context : ".", write_to_call, call, err);
+    return c->source->archive(c->source->self, &repository, build.sha, context ? context : ".",
+                              write_to_call, call, err);
 }
 
-/* ---- log ---------------------------------------------------------------------------------------------------------- */
+/* ---- log
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
-/* The long call of an attempt. Items arrive on the loop thread; they are appended on the pool, one job at a time, in order. */
+/* The long call of an attempt. Items arrive on the loop thread; they are appended on the pool, one
+ * job at a time, in order. */
 struct attempt_log {
     struct controller *c;
     struct rpc_call *call;
@@ -175,7 +192,8 @@ static void attempt_log_free(struct attempt_log *log)
     free(log);
 }
 
-/* Small appends to a local file, on the loop thread: they do not wait for the disk (no fsync; the log is not an acknowledgement). */
+/* Small appends to a local file, on the loop thread: they do not wait for the disk (no fsync; the
+ * log is not an acknowledgement). */
 static void on_log(void *arg, struct rpc_item *item)
 {
     struct attempt_log *log = arg;
@@ -202,14 +220,18 @@ static void on_log_gone(void *arg)
     attempt_log_free(arg);
 }
 
-static int open_log(struct controller *c, const struct attempt_row *attempt, int64_t offset, int *fd, struct err *err)
+/* After a lost link the builder sends the log again from its start: the same bytes land in the same
+ * place. */
+static int open_log(struct controller *c, const struct attempt_row *attempt, int *fd,
+                    struct err *err)
 {
-    auto_free char *dir = files_log_dir(c->config, attempt->build_id), *path = files_log(c->config, attempt->build_id, attempt->number);
+    auto_free char *dir = files_log_dir(c->config, attempt->build_id),
+                   *path = files_log(c->config, attempt->build_id, attempt->number);
 
     if (fs_make_dirs(dir, 0700, err))
         return -1;
     *fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    if (*fd < 0 || ftruncate(*fd, offset))
+    if (*fd < 0)
         return err_set(err, ERR_INTERNAL, "opening %s", path);
     return 0;
 }
@@ -224,12 +246,14 @@ int build_attempt(struct rpc_call *call, const json_t *params, json_t **result, 
     auto_fd int fd = -1;
     (void)result;
 
-    if (tx_begin(c->store, TX_READ, &tx, err) || check_running(tx, params, &attempt, err) || store_get_build(tx, attempt.build_id, &build, err) ||
-        open_log(c, &attempt, offset, &fd, err))
+    if (tx_begin(c->store, TX_READ, &tx, err) || check_running(tx, params, &attempt, err) ||
+        store_get_build(tx, attempt.build_id, &build, err) || open_log(c, &attempt, &fd, err))
         return -1;
     tx_rollback(&tx);
     struct attempt_log *log = xcalloc(1, sizeof *log);
-    *log = (struct attempt_log){ c, rpc_call_ref(call), xstrdup(attempt.id), xstrdup(attempt.build_id), take_fd(&fd), offset };
+    *log = (struct attempt_log){
+        c, rpc_call_ref(call), xstrdup(attempt.id), xstrdup(attempt.build_id), take_fd(&fd), offset
+    };
     builders_attach(c->builders, attempt.id, call);
     if (build.cancel)
         builders_cancel(c->builders, attempt.id, build.cancel);
@@ -238,9 +262,12 @@ int build_attempt(struct rpc_call *call, const json_t *params, json_t **result, 
     return RPC_LATER;
 }
 
-/* ---- result ------------------------------------------------------------------------------------------------------- */
+/* ---- result
+ * -------------------------------------------------------------------------------------------------------
+ */
 
-static int receive(struct rpc_call *call, int fd, int64_t size_max, struct sha256 *sha, int64_t *size, struct err *err)
+static int receive(struct rpc_call *call, int fd, int64_t size_max, struct sha256 *sha,
+                   int64_t *size, struct err *err)
 {
     struct rpc_item item = { 0 };
     int rc;
@@ -264,7 +291,8 @@ static int receive(struct rpc_call *call, int fd, int64_t size_max, struct sha25
 static int store_site(struct rpc_call *call, const char *digest, int64_t size, struct err *err)
 {
     struct controller *c = api_controller(call);
-    auto_free char *path = files_site(c->config, digest), *beside = xasprintf("%s.%s", path, "incoming-XXXXXX");
+    auto_free char *path = files_site(c->config, digest),
+                   *beside = xasprintf("%s.%s", path, "incoming-XXXXXX");
     auto_fd int fd = mkostemp(beside, O_CLOEXEC);
     auto_sha256 *sha = sha256_new();
     int64_t received;
@@ -290,7 +318,8 @@ int build_site(struct rpc_call *call, const json_t *params, json_t **result, str
     auto_tx *tx = NULL;
     const char *hex;
 
-    if (tx_begin(c->store, TX_READ, &tx, err) || check_running(tx, params, &attempt, err) || api_text(params, "sha256", true, &hex, err))
+    if (tx_begin(c->store, TX_READ, &tx, err) || check_running(tx, params, &attempt, err) ||
+        api_text(params, "sha256", true, &hex, err))
         return -1;
     tx_rollback(&tx);
     auto_free char *digest = xasprintf("sha256:%s", hex);
@@ -312,9 +341,12 @@ static int read_settlement(const json_t *params, struct settlement *s, struct er
 {
     const json_t *artifact = json_object_get(params, "artifact");
 
-    *s = (struct settlement){ .log_size = api_number(params, "log_size", 0, 0, INT64_MAX), .size = api_number(artifact, "size", 0, 0, INT64_MAX),
-                              .is_infrastructure = json_is_true(json_object_get(params, "is_infrastructure")) };
-    if (api_text(params, "state", true, &s->state, err) || api_text(params, "reason", false, &s->reason, err) ||
+    *s = (struct settlement){ .log_size = api_number(params, "log_size", 0, 0, INT64_MAX),
+                              .size = api_number(artifact, "size", 0, 0, INT64_MAX),
+                              .is_infrastructure =
+                                  json_is_true(json_object_get(params, "is_infrastructure")) };
+    if (api_text(params, "state", true, &s->state, err) ||
+        api_text(params, "reason", false, &s->reason, err) ||
         api_text(params, "message", false, &s->message, err))
         return -1;
     bool has_succeeded = strcmp(s->state, "succeeded") == 0;
@@ -322,9 +354,12 @@ static int read_settlement(const json_t *params, struct settlement *s, struct er
         return err_field(err, "state", NULL, "`%s` is not how a build ends", s->state);
     if (!has_succeeded)
         return 0;
-    if (api_text(artifact, "kind", true, &s->kind, err) || api_text(artifact, "digest", true, &s->digest, err) || api_text(artifact, "ref", true, &s->ref, err))
+    if (api_text(artifact, "kind", true, &s->kind, err) ||
+        api_text(artifact, "digest", true, &s->digest, err) ||
+        api_text(artifact, "ref", true, &s->ref, err))
         return -1;
-    if (!files_is_digest(s->digest) || (strcmp(s->kind, "image") != 0 && strcmp(s->kind, "site") != 0))
+    if (!files_is_digest(s->digest) ||
+        (strcmp(s->kind, "image") != 0 && strcmp(s->kind, "site") != 0))
         return err_field(err, "artifact", NULL, "the artifact needs a kind and a sha256 digest");
     return 0;
 }
@@ -332,11 +367,15 @@ static int read_settlement(const json_t *params, struct settlement *s, struct er
 /* A site is only an artifact when its archive is here. */
 static int check_artifact(const struct controller *c, const struct settlement *s, struct err *err)
 {
-    auto_free char *path = s->digest && strcmp(s->kind, "site") == 0 ? files_site(c->config, s->digest) : NULL;
-    return path && !fs_exists(path) ? err_set(err, ERR_INVALID, "the site archive was not stored: call build.site first") : 0;
+    auto_free char *path =
+        s->digest && strcmp(s->kind, "site") == 0 ? files_site(c->config, s->digest) : NULL;
+    return path && !fs_exists(path)
+               ? err_set(err, ERR_INVALID, "the site archive was not stored: call build.site first")
+               : 0;
 }
 
-static int note_end(struct tx *tx, const struct build_row *build, const char *reason, const char *message, struct err *err)
+static int note_end(struct tx *tx, const struct build_row *build, const char *reason,
+                    const char *message, struct err *err)
 {
     auto_id_list apps = { 0 };
     json_auto_t *data = json_pack("{s:s}", "build", build->id);
@@ -346,17 +385,22 @@ static int note_end(struct tx *tx, const struct build_row *build, const char *re
     for (size_t i = 0; i < apps.count; i++) {
         auto_app app = { 0 };
         if (store_get_app(tx, apps.items[i], &app, err) ||
-            note_event(tx, &app, "build", reason, data, err, "build %s: %s", build->id, message && *message ? message : reason))
+            note_event(tx, &app, "build", reason, data, err, "build %s: %s", build->id,
+                       message && *message ? message : reason))
             return -1;
     }
     return 0;
 }
 
 /* An infrastructure failure counts as an attempt and is tried again; one of the code is final. */
-static int accept(struct tx *tx, const struct build_row *build, const struct settlement *s, struct err *err)
+static int accept(struct tx *tx, const struct build_row *build, const struct settlement *s,
+                  struct err *err)
 {
-    bool again = s->is_infrastructure && strcmp(s->state, "failed") == 0 && !build->cancel && build->attempts + 1 < BUILD_ATTEMPTS_MAX;
-    const char *reason = s->reason && *s->reason ? s->reason : strcmp(s->state, "succeeded") == 0 ? "Built" : "BuildFailed";
+    bool again = s->is_infrastructure && strcmp(s->state, "failed") == 0 && !build->cancel &&
+                 build->attempts + 1 < BUILD_ATTEMPTS_MAX;
+    const char *reason = s->reason && *s->reason              ? s->reason
+                         : strcmp(s->state, "succeeded") == 0 ? "Built"
+                                                              : "BuildFailed";
 
     if (s->digest && store_add_artifact(tx, s->digest, s->kind, s->ref, s->size, err))
         return -1;
@@ -364,7 +408,8 @@ static int accept(struct tx *tx, const struct build_row *build, const struct set
         return -1;
     if (note_end(tx, build, reason, s->message, err))
         return -1;
-    return again ? store_requeue_build(tx, build->id, NULL, false, err) : store_end_build(tx, build->id, s->state, reason, s->message, s->digest, err);
+    return again ? store_requeue_build(tx, build->id, NULL, false, err)
+                 : store_end_build(tx, build->id, s->state, reason, s->message, s->digest, err);
 }
 
 int build_settle(struct rpc_call *call, const json_t *params, json_t **result, struct err *err)
@@ -376,14 +421,16 @@ int build_settle(struct rpc_call *call, const json_t *params, json_t **result, s
     struct settlement s;
     (void)result;
 
-    if (read_settlement(params, &s, err) || check_artifact(c, &s, err) || tx_begin(c->store, TX_WRITE, &tx, err) ||
-        check_lease(tx, params, &attempt, err) || store_get_build(tx, attempt.build_id, &build, err))
+    if (read_settlement(params, &s, err) || check_artifact(c, &s, err) ||
+        tx_begin(c->store, TX_WRITE, &tx, err) || check_lease(tx, params, &attempt, err) ||
+        store_get_build(tx, attempt.build_id, &build, err))
         return -1;
     if (strcmp(attempt.state, s.state) == 0)
         return 0; /* said before, and accepted */
     if (strcmp(attempt.state, "running") != 0)
         return err_set(err, ERR_CONFLICT, "the attempt has ended: %s", attempt.state);
-    if (store_end_attempt(tx, attempt.id, s.state, s.reason, s.message, s.log_size, err) || accept(tx, &build, &s, err) || tx_commit(&tx, err))
+    if (store_end_attempt(tx, attempt.id, s.state, s.reason, s.message, s.log_size, err) ||
+        accept(tx, &build, &s, err) || tx_commit(&tx, err))
         return -1;
     builders_drop(c->builders, attempt.id);
     feeds_kick(c->feeds, build.id);

@@ -21,7 +21,9 @@ static int check_state(const char *state, struct err *err)
     for (size_t i = 0; state && i < countof(states); i++)
         if (strcmp(state, states[i]) == 0)
             return 0;
-    return state ? err_field(err, "state", "queued, running, succeeded, failed or cancelled", "no build has the state `%s`", state) : 0;
+    return state ? err_field(err, "state", "queued, running, succeeded, failed or cancelled",
+                             "no build has the state `%s`", state)
+                 : 0;
 }
 
 int builds_list(struct rpc_call *call, const json_t *params, json_t **result, struct err *err)
@@ -33,21 +35,25 @@ int builds_list(struct rpc_call *call, const json_t *params, json_t **result, st
     const char *name, *state;
     json_t *rows;
 
-    if (api_text(params, "app", false, &name, err) || api_text(params, "state", false, &state, err) || check_state(state, err) ||
-        (name ? api_app(call, params, TX_READ, &caller, &tx, &app, err) : api_project(call, params, TX_READ, &caller, &tx, &project, err)) ||
-        store_list_builds(tx, project.id, app.id, state, api_cursor(params), api_limit(params) + 1, &rows, err))
+    if (api_text(params, "app", false, &name, err) ||
+        api_text(params, "state", false, &state, err) || check_state(state, err) ||
+        (name ? api_app(call, params, TX_READ, &caller, &tx, &app, err)
+              : api_project(call, params, TX_READ, &caller, &tx, &project, err)) ||
+        store_list_builds(tx, project.id, app.id, state, api_cursor(params), api_limit(params) + 1,
+                          &rows, err))
         return -1;
     *result = api_page(rows, api_limit(params), "id");
     return 0;
 }
 
-static int find(struct rpc_call *call, const json_t *params, enum tx_mode mode, struct caller *caller, struct tx **tx,
-                struct build_row *build, struct err *err)
+static int find(struct rpc_call *call, const json_t *params, enum tx_mode mode,
+                struct caller *caller, struct tx **tx, struct build_row *build, struct err *err)
 {
     const char *id;
 
     if (api_caller(call, params, caller, err) || api_text(params, "build", true, &id, err) ||
-        tx_begin(api_controller(call)->store, mode, tx, err) || store_get_build(*tx, id, build, err))
+        tx_begin(api_controller(call)->store, mode, tx, err) ||
+        store_get_build(*tx, id, build, err))
         return -1;
     return api_may_see(caller, build->project_id, "build", err);
 }
@@ -74,18 +80,24 @@ int builds_cancel(struct rpc_call *call, const json_t *params, json_t **result, 
     if (find(call, params, TX_WRITE, &caller, &tx, &build, err))
         return -1;
     auto_free char *why = xasprintf("cancelled by %s", caller.name);
-    bool is_queued = strcmp(build.state, "queued") == 0, is_running = strcmp(build.state, "running") == 0;
+    bool is_queued = strcmp(build.state, "queued") == 0,
+         is_running = strcmp(build.state, "running") == 0;
     if (!is_queued && !is_running)
         return err_set(err, ERR_CONFLICT, "build %s has ended: %s", build.id, build.state);
-    if (store_cancel_build(tx, build.id, why, err) || (is_queued && store_end_build(tx, build.id, "cancelled", "BuildCancelled", why, NULL, err)) ||
-        (is_running && store_last_attempt(tx, build.id, &attempt, err)) || store_show_build(tx, build.id, result, err) || tx_commit(&tx, err))
+    if (store_cancel_build(tx, build.id, why, err) ||
+        (is_queued &&
+         store_end_build(tx, build.id, "cancelled", "BuildCancelled", why, NULL, err)) ||
+        (is_running && store_last_attempt(tx, build.id, &attempt, err)) ||
+        store_show_build(tx, build.id, result, err) || tx_commit(&tx, err))
         return -1;
     if (is_running)
         builders_cancel(c->builders, attempt.id, why);
     return 0;
 }
 
-/* ---- the log ------------------------------------------------------------------------------------------------------ */
+/* ---- the log
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 struct follow_log {
     struct controller *c;
@@ -116,7 +128,8 @@ static enum pump_result pump_log(struct rpc_call *call, void *arg)
     auto_tx *tx = NULL;
     struct err err = { 0 };
 
-    if (tx_begin(f->c->store, TX_READ, &tx, &err) || store_get_build(tx, f->build_id, &build, &err)) {
+    if (tx_begin(f->c->store, TX_READ, &tx, &err) ||
+        store_get_build(tx, f->build_id, &build, &err)) {
         rpc_call_fail(call, &err);
         return PUMP_END;
     }
@@ -126,7 +139,8 @@ static enum pump_result pump_log(struct rpc_call *call, void *arg)
         return PUMP_FULL;
     if (f->follow && !has_ended(build.state))
         return PUMP_WAIT;
-    rpc_call_end(call, json_pack("{s:s, s:s?, s:s?}", "state", build.state, "reason", build.reason, "message", build.message));
+    rpc_call_end(call, json_pack("{s:s, s:s?, s:s?}", "state", build.state, "reason", build.reason,
+                                 "message", build.message));
     return PUMP_END;
 }
 
@@ -141,7 +155,9 @@ int builds_log(struct rpc_call *call, const json_t *params, json_t **result, str
     if (find(call, params, TX_READ, &caller, &tx, &build, err))
         return -1;
     struct follow_log *f = xcalloc(1, sizeof *f);
-    *f = (struct follow_log){ .c = c, .build_id = xstrdup(build.id), .follow = json_is_true(json_object_get(params, "follow")),
+    *f = (struct follow_log){ .c = c,
+                              .build_id = xstrdup(build.id),
+                              .follow = json_is_true(json_object_get(params, "follow")),
                               .tail = { .offset = api_number(params, "offset", 0, 0, INT64_MAX) } };
     feeds_add(c->feeds, call, build.id, pump_log, f, follow_log_done);
     return RPC_LATER;

@@ -20,7 +20,8 @@ static void scope_done(struct scope *scope)
 #define auto_scope __attribute__((__cleanup__(scope_done))) struct scope
 
 /* `app` given: that app; else the project. */
-static int find_scope(struct rpc_call *call, const json_t *params, struct tx **tx, struct scope *scope, struct err *err)
+static int find_scope(struct rpc_call *call, const json_t *params, struct tx **tx,
+                      struct scope *scope, struct err *err)
 {
     auto_caller caller = { 0 };
     auto_project project = { 0 };
@@ -28,7 +29,8 @@ static int find_scope(struct rpc_call *call, const json_t *params, struct tx **t
     const char *name;
 
     if (api_text(params, "app", false, &name, err) ||
-        (name ? api_app(call, params, TX_READ, &caller, tx, &app, err) : api_project(call, params, TX_READ, &caller, tx, &project, err)))
+        (name ? api_app(call, params, TX_READ, &caller, tx, &app, err)
+              : api_project(call, params, TX_READ, &caller, tx, &project, err)))
         return -1;
     scope->app_id = take(&app.id);
     scope->project_id = take(&project.id);
@@ -42,7 +44,9 @@ int events_list(struct rpc_call *call, const json_t *params, json_t **result, st
     json_t *rows;
 
     if (find_scope(call, params, &tx, &scope, err) ||
-        store_list_events(tx, scope.project_id, scope.app_id, api_number(params, "after", -1, -1, INT64_MAX), api_limit(params), &rows, err))
+        store_list_events(tx, scope.project_id, scope.app_id,
+                          api_number(params, "after", -1, -1, INT64_MAX), api_limit(params), &rows,
+                          err))
         return -1;
     *result = json_pack("{s:o}", "items", rows);
     return 0;
@@ -86,8 +90,7 @@ static enum pump_result pump(struct rpc_call *call, void *arg)
             return PUMP_END;
         }
         count = json_array_size(rows);
-        json_array_foreach(rows, i, row)
-        {
+        json_array_foreach(rows, i, row) {
             if (!rpc_call_try_send(call, json_incref(row)))
                 return PUMP_FULL;
             f->after = json_integer_value(json_object_get(row, "seq"));
@@ -107,7 +110,9 @@ int events_follow(struct rpc_call *call, const json_t *params, json_t **result, 
     if (find_scope(call, params, &tx, &scope, err) || store_last_event(tx, &last, err))
         return -1;
     struct follow *f = xcalloc(1, sizeof *f);
-    *f = (struct follow){ .c = c, .scope = scope, .after = api_number(params, "after", last, 0, INT64_MAX) };
+    *f = (struct follow){ .c = c,
+                          .scope = scope,
+                          .after = api_number(params, "after", last, 0, INT64_MAX) };
     scope = (struct scope){ 0 };
     feeds_add(c->feeds, call, NULL, pump, f, follow_done);
     return RPC_LATER;

@@ -20,11 +20,16 @@ static json_t *find(const json_t *conditions, const char *type)
 static json_t *make_link(const char *name, const json_t *condition)
 {
     const char *status = json_string_value(json_object_get(condition, "status"));
-    json_t *holds = !condition || strcmp(status, "unknown") == 0 ? json_null() : json_boolean(strcmp(status, "true") == 0);
+    json_t *holds = !condition || strcmp(status, "unknown") == 0
+                        ? json_null()
+                        : json_boolean(strcmp(status, "true") == 0);
 
-    return json_pack("{s:s, s:o, s:O?, s:O?, s:O?, s:O?, s:O?}", "name", name, "holds", holds, "reason", json_object_get(condition, "reason"),
-                     "message", json_object_get(condition, "message"), "since", json_object_get(condition, "since_at"), "observed_at",
-                     json_object_get(condition, "observed_at"), "next_try_at", json_object_get(condition, "next_try_at"));
+    return json_pack("{s:s, s:o, s:O?, s:O?, s:O?, s:O?, s:O?}", "name", name, "holds", holds,
+                     "reason", json_object_get(condition, "reason"), "message",
+                     json_object_get(condition, "message"), "since",
+                     json_object_get(condition, "since"), "observed_at",
+                     json_object_get(condition, "observed_at"), "next_try_at",
+                     json_object_get(condition, "next_try_at"));
 }
 
 static json_t *held_link(const json_t *held)
@@ -44,7 +49,8 @@ static json_t *paragraph(const struct app_row *app, const json_t *first)
 {
     if (!first)
         return json_sprintf("%s is as it should be.", app->name);
-    return json_sprintf("%s: %s does not hold (%s): %s", app->name, text_of(first, "name"), text_of(first, "reason"), text_of(first, "message"));
+    return json_sprintf("%s: %s does not hold (%s): %s", app->name, text_of(first, "name"),
+                        text_of(first, "reason"), text_of(first, "message"));
 }
 
 int apps_explain(struct rpc_call *call, const json_t *params, json_t **result, struct err *err)
@@ -55,15 +61,18 @@ int apps_explain(struct rpc_call *call, const json_t *params, json_t **result, s
     auto_tx *tx = NULL;
     json_t *first = NULL;
 
-    if (api_app(call, params, TX_READ, &caller, &tx, &app, err) || store_list_conditions(tx, app.id, &conditions, err))
+    if (api_app(call, params, TX_READ, &caller, &tx, &app, err) ||
+        store_list_conditions(tx, app.id, &conditions, err))
         return -1;
     if (app.hold) /* it stands still on purpose: nothing further on can move */
         json_array_append_new(links, held_link(find(conditions, HELD)));
     for (const char *const *type = condition_chain; *type; type++)
         json_array_append_new(links, make_link(*type, find(conditions, *type)));
     for (size_t i = 0; !first && i < json_array_size(links); i++)
-        if (!json_is_true(json_object_get(json_array_get(links, i), "holds")) && *text_of(json_array_get(links, i), "reason"))
+        if (!json_is_true(json_object_get(json_array_get(links, i), "holds")) &&
+            *text_of(json_array_get(links, i), "reason"))
             first = json_array_get(links, i);
-    *result = json_pack("{s:s, s:b, s:O, s:O?, s:o}", "app", app.name, "ok", !first, "links", links, "first", first, "text", paragraph(&app, first));
+    *result = json_pack("{s:s, s:b, s:O, s:O?, s:o}", "app", app.name, "ok", !first, "links", links,
+                        "first", first, "text", paragraph(&app, first));
     return 0;
 }

@@ -35,11 +35,16 @@ static void state_done(struct state *s)
 }
 #define auto_state __attribute__((__cleanup__(state_done))) struct state
 
-struct app_follow *app_follow_new(struct controller *c, const char *app_id, const char *sha, int64_t after, bool needs_publish)
+struct app_follow *app_follow_new(struct controller *c, const char *app_id, const char *sha,
+                                  int64_t after, bool needs_publish)
 {
     struct app_follow *f = xcalloc(1, sizeof *f);
 
-    *f = (struct app_follow){ .c = c, .app_id = xstrdup(app_id), .sha = sha ? xstrdup(sha) : NULL, .after = after, .needs_publish = needs_publish,
+    *f = (struct app_follow){ .c = c,
+                              .app_id = xstrdup(app_id),
+                              .sha = sha ? xstrdup(sha) : NULL,
+                              .after = after,
+                              .needs_publish = needs_publish,
                               .started_ms = clock_now_ms(c->clock) };
     return f;
 }
@@ -54,7 +59,9 @@ void app_follow_free(void *follow)
     free(f);
 }
 
-/* ---- lines --------------------------------------------------------------------------------------------------------- */
+/* ---- lines
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static bool send_line(struct rpc_call *call, const char *line, int64_t seq, const json_t *event)
 {
@@ -110,9 +117,9 @@ static int pump_events(struct app_follow *f, struct rpc_call *call, struct tx *t
 
     if (store_list_events(tx, NULL, f->app_id, f->after, BATCH, &rows, err))
         return -1;
-    json_array_foreach(rows, i, row)
-    {
-        auto_free char *line = xasprintf("-----> %s", json_string_value(json_object_get(row, "message")));
+    json_array_foreach(rows, i, row) {
+        auto_free char *line =
+            xasprintf("-----> %s", json_string_value(json_object_get(row, "message")));
         int64_t seq = json_integer_value(json_object_get(row, "seq"));
         if (!pump_log(f, call, tx) || !send_line(call, line, seq, row))
             return 1;
@@ -122,19 +129,23 @@ static int pump_events(struct app_follow *f, struct rpc_call *call, struct tx *t
     return pump_log(f, call, tx) ? 0 : 1;
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------- */
+/* ---- the end
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 static int load(struct app_follow *f, struct tx *tx, struct state *s, struct err *err)
 {
     struct err none = { 0 };
 
-    if (store_get_app(tx, f->app_id, &s->app, err) || store_list_conditions(tx, f->app_id, &s->conditions, err))
+    if (store_get_app(tx, f->app_id, &s->app, err) ||
+        store_list_conditions(tx, f->app_id, &s->conditions, err))
         return -1;
     if (s->app.repository_id)
         store_get_ref(tx, s->app.repository_id, s->app.ref, &s->ref, &none);
     if (s->app.wanted_build_id)
         store_get_build(tx, s->app.wanted_build_id, &s->build, &none);
-    if (s->app.wanted_release_id && store_get_release(tx, s->app.wanted_release_id, &s->wanted, err))
+    if (s->app.wanted_release_id &&
+        store_get_release(tx, s->app.wanted_release_id, &s->wanted, err))
         return -1;
     return wanted_is_live(tx, &s->app, f->sha, &s->is_live, err);
 }
@@ -150,12 +161,14 @@ static const char *condition(const struct state *s, const char *type, const char
     return "";
 }
 
-static json_t *make_result(const struct app_follow *f, const struct state *s, const char *how, const char *message)
+static json_t *make_result(const struct app_follow *f, const struct state *s, const char *how,
+                           const char *message)
 {
     bool has_release = s->wanted.id != NULL;
 
-    return json_pack("{s:s, s:s, s:o, s:o}", "result", how, "message", message ? message : "", "release",
-                     has_release ? json_integer(s->wanted.number) : json_null(), "urls", app_urls(f->c->config, has_release ? s->wanted.spec : NULL));
+    return json_pack("{s:s, s:s, s:o, s:o}", "result", how, "message", message ? message : "",
+                     "release", has_release ? json_integer(s->wanted.number) : json_null(), "urls",
+                     app_urls(f->c->config, has_release ? s->wanted.spec : NULL));
 }
 
 static bool is_same(const char *a, const char *b)
@@ -166,7 +179,8 @@ static bool is_same(const char *a, const char *b)
 static json_t *live_result(const struct app_follow *f, const struct state *s)
 {
     bool is_published = !f->needs_publish || is_same(s->ref.published, f->sha);
-    auto_free char *message = s->is_live ? xasprintf("v%lld is live", (long long)s->wanted.number) : NULL;
+    auto_free char *message =
+        s->is_live ? xasprintf("v%lld is live", (long long)s->wanted.number) : NULL;
 
     return s->is_live && is_published ? make_result(f, s, "live", message) : NULL;
 }
@@ -174,7 +188,8 @@ static json_t *live_result(const struct app_follow *f, const struct state *s)
 /* The build or the spec of the wanted commit is the author's to mend. */
 static json_t *failed_result(const struct app_follow *f, const struct state *s)
 {
-    bool is_looked_at = (!f->sha || is_same(s->app.wanted_sha, f->sha)) && s->app.observed_generation == s->app.generation;
+    bool is_looked_at = (!f->sha || is_same(s->app.wanted_sha, f->sha)) &&
+                        s->app.observed_generation == s->app.generation;
 
     if (!is_looked_at)
         return NULL;
@@ -182,14 +197,16 @@ static json_t *failed_result(const struct app_follow *f, const struct state *s)
         return make_result(f, s, "failed", condition(s, SPEC_VALID, "message"));
     if (is_same(s->build.state, "failed") || is_same(s->build.state, "cancelled"))
         return make_result(f, s, "failed", condition(s, BUILD_READY, "message"));
-    if (is_same(s->wanted.state, "rejected") && s->build.artifact && is_same(s->build.artifact, s->wanted.artifact))
+    if (is_same(s->wanted.state, "rejected") && s->build.artifact &&
+        is_same(s->build.artifact, s->wanted.artifact))
         return make_result(f, s, "rejected", s->wanted.message);
     return NULL;
 }
 
 static json_t *end_of(const struct app_follow *f, const struct state *s)
 {
-    if (s->app.hold && f->sha && is_same(json_string_value(json_object_get(s->app.hold, "sha")), f->sha))
+    if (s->app.hold && f->sha &&
+        is_same(json_string_value(json_object_get(s->app.hold, "sha")), f->sha))
         return make_result(f, s, "held", condition(s, HELD, "message"));
     if (s->app.hold && json_is_true(json_object_get(s->app.hold, "is_manual")))
         return make_result(f, s, "held", condition(s, HELD, "message"));
@@ -208,7 +225,8 @@ int app_follow_pump(struct app_follow *f, struct rpc_call *call, json_t **result
     struct err err = { 0 };
 
     if (tx_begin(f->c->store, TX_READ, &tx, &err) || load(f, tx, &s, &err)) {
-        *result = json_pack("{s:s, s:s}", "result", "failed", "message", err.class == ERR_NOT_FOUND ? "the app was destroyed" : err.text);
+        *result = json_pack("{s:s, s:s}", "result", "failed", "message",
+                            err.class == ERR_NOT_FOUND ? "the app was destroyed" : err.text);
         return 1;
     }
     int rc = pump_events(f, call, tx, &err);
@@ -239,10 +257,12 @@ int apps_follow(struct rpc_call *call, const json_t *params, json_t **result, st
     int64_t last;
     (void)result;
 
-    if (api_text(params, "commit", false, &sha, err) || api_app(call, params, TX_READ, &caller, &tx, &app, err) || store_last_event(tx, &last, err))
+    if (api_text(params, "commit", false, &sha, err) ||
+        api_app(call, params, TX_READ, &caller, &tx, &app, err) || store_last_event(tx, &last, err))
         return -1;
     tx_rollback(&tx);
-    struct app_follow *f = app_follow_new(c, app.id, sha, api_number(params, "after", last, 0, INT64_MAX), false);
+    struct app_follow *f =
+        app_follow_new(c, app.id, sha, api_number(params, "after", last, 0, INT64_MAX), false);
     feeds_add(c->feeds, call, LOGS_TOPIC, pump, f, app_follow_free);
     return RPC_LATER;
 }

@@ -1,7 +1,8 @@
 /* git.authorize, git.received: pushes to hosted repositories.
  *
- * A push is recorded as wanted before anything else happens; the hook then waits here until every app on the branch is live at the commit (and the fetcher has
- * moved the branch), or until it is clear that it will not be. */
+ * A push is recorded as wanted before anything else happens; the hook then waits here until every
+ * app on the branch is live at the commit (and the fetcher has moved the branch), or until it is
+ * clear that it will not be. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,9 +26,11 @@ int git_authorize(struct rpc_call *call, const json_t *params, json_t **result, 
     if (api_repository(call, params, TX_READ, &caller, &tx, &project, &repository, err))
         return -1;
     if (repository.url)
-        return err_set(err, ERR_NOT_FOUND, "%s is not hosted here, it is at %s", repository.name, repository.url);
+        return err_set(err, ERR_NOT_FOUND, "%s is not hosted here, it is at %s", repository.name,
+                       repository.url);
     auto_free char *path = c->source->path(c->source->self, &repository);
-    *result = json_pack("{s:s, s:s, s:s, s:s}", "repository", repository.id, "name", repository.name, "path", path, "caller", caller.name);
+    *result = json_pack("{s:s, s:s, s:s, s:s}", "repository", repository.id, "name",
+                        repository.name, "path", path, "caller", caller.name);
     return 0;
 }
 
@@ -59,7 +62,8 @@ static json_t *sum_up(const struct push *p)
 
     for (size_t i = 0; i < p->count; i++) {
         const char *one = json_string_value(json_object_get(p->results[i], "result"));
-        bool is_good = strcmp(one, "live") == 0 || strcmp(one, "held") == 0 || strcmp(one, "stopped") == 0;
+        bool is_good =
+            strcmp(one, "live") == 0 || strcmp(one, "held") == 0 || strcmp(one, "stopped") == 0;
         if (ok || !is_good) {
             message = json_string_value(json_object_get(p->results[i], "message"));
             how = one;
@@ -67,7 +71,8 @@ static json_t *sum_up(const struct push *p)
         ok = ok && is_good;
     }
     const json_t *urls = p->count ? json_object_get(p->results[0], "urls") : NULL;
-    return json_pack("{s:b, s:s, s:s, s:O?}", "ok", ok, "result", how, "message", message, "urls", urls);
+    return json_pack("{s:b, s:s, s:s, s:O?}", "ok", ok, "result", how, "message", message, "urls",
+                     urls);
 }
 
 static enum pump_result pump(struct rpc_call *call, void *arg)
@@ -87,9 +92,11 @@ static enum pump_result pump(struct rpc_call *call, void *arg)
     return PUMP_END;
 }
 
-static int check_push(const json_t *params, const char **id, const char **ref, const char **sha, struct err *err)
+static int check_push(const json_t *params, const char **id, const char **ref, const char **sha,
+                      struct err *err)
 {
-    if (api_text(params, "repository", true, id, err) || api_text(params, "ref", true, ref, err) || api_text(params, "new", true, sha, err))
+    if (api_text(params, "repository", true, id, err) || api_text(params, "ref", true, ref, err) ||
+        api_text(params, "new", true, sha, err))
         return -1;
     if (!text_starts(*ref, "refs/heads/"))
         return err_field(err, "ref", NULL, "only branches are deployed");
@@ -99,8 +106,8 @@ static int check_push(const json_t *params, const char **id, const char **ref, c
     return 0;
 }
 
-static int record(struct controller *c, const struct repository_row *repository, const char *ref, const char *sha, struct id_list *apps,
-                  int64_t *seq, struct err *err)
+static int record(struct controller *c, const struct repository_row *repository, const char *ref,
+                  const char *sha, struct id_list *apps, int64_t *seq, struct err *err)
 {
     auto_free char *text = xasprintf("%s: %.12s was pushed", ref, sha);
     const struct event event = { repository->project_id, NULL, "source", "Pushed", text, NULL };
@@ -108,36 +115,45 @@ static int record(struct controller *c, const struct repository_row *repository,
     auto_tx *tx = NULL;
     bool moved;
 
-    if (c->source->fetch(c->source->self, repository, ref, sha, err) || c->source->read_commit(c->source->self, repository, sha, &commit, err))
+    if (c->source->fetch(c->source->self, repository, ref, sha, err) ||
+        c->source->read_commit(c->source->self, repository, sha, &commit, err))
         return -1;
-    int rc = tx_begin(c->store, TX_WRITE, &tx, err) || store_last_event(tx, seq, err) ||
-             store_add_commit(tx, repository->id, sha, commit.author, commit.message, commit.authored_ms, err) ||
-             store_set_ref(tx, repository->id, ref, sha, &moved, err) || store_publish_ref(tx, repository->id, ref, NULL, err) ||
-             store_add_event(tx, &event, err) || store_apps_on_ref(tx, repository->id, ref, apps, err) ||
-             store_add_work_on_ref(tx, "registrar", repository->id, ref, err) || tx_commit(&tx, err);
+    int rc =
+        tx_begin(c->store, TX_WRITE, &tx, err) || store_last_event(tx, seq, err) ||
+        store_add_commit(tx, repository->id, sha, commit.author, commit.message, commit.authored_ms,
+                         err) ||
+        store_set_ref(tx, repository->id, ref, sha, &moved, err) ||
+        store_publish_ref(tx, repository->id, ref, NULL, err) || store_add_event(tx, &event, err) ||
+        store_apps_on_ref(tx, repository->id, ref, apps, err) ||
+        store_add_work_on_ref(tx, "registrar", repository->id, ref, err) || tx_commit(&tx, err);
     git_commit_info_done(&commit);
     return rc ? -1 : 0;
 }
 
 /* A branch that no app follows, or that is deleted, moves at once. */
-static int publish_now(struct controller *c, const struct repository_row *repository, const char *ref, const char *sha, json_t **result, struct err *err)
+static int publish_now(struct controller *c, const struct repository_row *repository,
+                       const char *ref, const char *sha, json_t **result, struct err *err)
 {
     if (c->source->publish(c->source->self, repository, ref, sha, err))
         return -1;
-    *result = json_pack("{s:b, s:s}", "ok", true, "message", *sha ? "no app follows this branch" : "deleted");
+    *result = json_pack("{s:b, s:s}", "ok", true, "message",
+                        *sha ? "no app follows this branch" : "deleted");
     return 0;
 }
 
-static int delete_branch(struct controller *c, const struct repository_row *repository, const char *ref, json_t **result, struct err *err)
+static int delete_branch(struct controller *c, const struct repository_row *repository,
+                         const char *ref, json_t **result, struct err *err)
 {
     auto_id_list apps = { 0 };
     auto_tx *tx = NULL;
 
-    if (tx_begin(c->store, TX_READ, &tx, err) || store_apps_on_ref(tx, repository->id, ref, &apps, err))
+    if (tx_begin(c->store, TX_READ, &tx, err) ||
+        store_apps_on_ref(tx, repository->id, ref, &apps, err))
         return -1;
     tx_rollback(&tx);
     if (apps.count)
-        return err_set(err, ERR_CONFLICT, "an app follows `%s`; destroy it or change its ref first", ref);
+        return err_set(err, ERR_CONFLICT, "an app follows `%s`; destroy it or change its ref first",
+                       ref);
     return publish_now(c, repository, ref, "", result, err);
 }
 
@@ -151,8 +167,9 @@ int git_received(struct rpc_call *call, const json_t *params, json_t **result, s
     const char *id, *ref, *sha;
     int64_t seq;
 
-    if (check_push(params, &id, &ref, &sha, err) || api_caller(call, params, &caller, err) || tx_begin(c->store, TX_READ, &tx, err) ||
-        store_get_repository(tx, id, &repository, err) || api_may_see(&caller, repository.project_id, "repository", err))
+    if (check_push(params, &id, &ref, &sha, err) || api_caller(call, params, &caller, err) ||
+        tx_begin(c->store, TX_READ, &tx, err) || store_get_repository(tx, id, &repository, err) ||
+        api_may_see(&caller, repository.project_id, "repository", err))
         return -1;
     tx_rollback(&tx);
     if (strspn(sha, "0") == GIT_SHA_LEN)
@@ -162,7 +179,10 @@ int git_received(struct rpc_call *call, const json_t *params, json_t **result, s
     if (!apps.count)
         return publish_now(c, &repository, ref, sha, result, err);
     struct push *p = xcalloc(1, sizeof *p);
-    *p = (struct push){ .c = c, .count = apps.count, .apps = xcalloc(apps.count, sizeof *p->apps), .results = xcalloc(apps.count, sizeof *p->results) };
+    *p = (struct push){ .c = c,
+                        .count = apps.count,
+                        .apps = xcalloc(apps.count, sizeof *p->apps),
+                        .results = xcalloc(apps.count, sizeof *p->results) };
     for (size_t i = 0; i < apps.count; i++)
         p->apps[i] = app_follow_new(c, apps.items[i], sha, seq, true);
     feeds_add(c->feeds, call, LOGS_TOPIC, pump, p, push_free);

@@ -10,15 +10,17 @@
 
 enum { PIECE = 16 * 1024 };
 
-/* How much of the piece to send: up to the last newline if there is one, so that no character and no line is cut without need. */
+/* How much of the piece to send: up to the last newline if there is one, so that no character and
+ * no line is cut without need. */
 static size_t whole_lines(const char *data, size_t len)
 {
     const char *end = memrchr(data, '\n', len);
     return end ? (size_t)(end - data) + 1 : len;
 }
 
-bool log_tail_read(struct controller *c, struct log_tail *tail, const char *build_id, int64_t attempt,
-                   bool (*send)(void *arg, int64_t offset, const char *text), void *arg)
+bool log_tail_read(struct controller *c, struct log_tail *tail, const char *build_id,
+                   int64_t attempt, bool (*send)(void *arg, int64_t offset, const char *text),
+                   void *arg)
 {
     auto_free char *path = files_log(c->config, build_id, attempt);
     auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -45,7 +47,8 @@ static bool send_piece(void *arg, int64_t offset, const char *text)
     return rpc_call_try_send(arg, json_pack("{s:I, s:s}", "offset", offset, "text", text));
 }
 
-bool log_tail_send(struct controller *c, struct log_tail *tail, const char *build_id, int64_t attempt, struct rpc_call *call)
+bool log_tail_send(struct controller *c, struct log_tail *tail, const char *build_id,
+                   int64_t attempt, struct rpc_call *call)
 {
     return log_tail_read(c, tail, build_id, attempt, send_piece, call);
 }

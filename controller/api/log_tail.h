@@ -13,12 +13,15 @@ struct log_tail {
     int64_t offset;
 };
 
-/* Reads whole pieces from the log of an attempt and gives them to `send`, which returns false when it can take no more just now (the offset then stays
- * before the piece). A new attempt begins at 0. False: not all was sent. */
-bool log_tail_read(struct controller *c, struct log_tail *tail, const char *build_id, int64_t attempt,
-                   bool (*send)(void *arg, int64_t offset, const char *text), void *arg);
+/* Reads whole pieces from the log of an attempt and gives them to `send`, which returns false when
+ * it can take no more just now (the offset then stays before the piece). A new attempt begins at 0.
+ * False: not all was sent. */
+bool log_tail_read(struct controller *c, struct log_tail *tail, const char *build_id,
+                   int64_t attempt, bool (*send)(void *arg, int64_t offset, const char *text),
+                   void *arg);
 
 /* As data {offset, text} of a call. */
-bool log_tail_send(struct controller *c, struct log_tail *tail, const char *build_id, int64_t attempt, struct rpc_call *call);
+bool log_tail_send(struct controller *c, struct log_tail *tail, const char *build_id,
+                   int64_t attempt, struct rpc_call *call);
 
 #endif

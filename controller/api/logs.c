@@ -1,5 +1,6 @@
-/* apps.logs: what instances print. Each instance has a reader thread (a live source blocks); the feed starts readers for instances that appear while the
- * caller follows, so a `logs -f` goes on over a deploy. */
+/* apps.logs: what instances print. Each instance has a reader thread (a live source blocks); the
+ * feed starts readers for instances that appear while the caller follows, so a `logs -f` goes on
+ * over a deploy. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,7 @@ struct logs {
     char *app_id, *process, *only;
     int64_t tail, since_ms;
     bool follow;
-    bool cancelled; /* atomic by builtin: the backend looks at it */
+    bool cancelled;       /* atomic by builtin: the backend looks at it */
     pthread_mutex_t lock; /* guards: */
     LIST_HEAD(, reader) readers;
     int references, running;
@@ -74,7 +75,8 @@ static int write_line(void *arg, const char *line, size_t len)
     auto_free char *text = text_utf8(line, len);
     struct err err = { 0 };
 
-    return rpc_call_send(r->logs->call, json_pack("{s:s, s:s}", "instance", r->instance, "line", text), &err);
+    return rpc_call_send(r->logs->call,
+                         json_pack("{s:s, s:s}", "instance", r->instance, "line", text), &err);
 }
 
 /* Ends the thread's own bookkeeping on the loop thread, where it can be joined. */
@@ -96,7 +98,8 @@ static void read_main(void *arg)
     struct logs *l = r->logs;
     struct err err = { 0 };
 
-    if (l->c->backend->logs(l->c->backend->self, r->instance, l->tail, l->since_ms, l->follow, &l->cancelled, write_line, r, &err) &&
+    if (l->c->backend->logs(l->c->backend->self, r->instance, l->tail, l->since_ms, l->follow,
+                            &l->cancelled, write_line, r, &err) &&
         err.class != ERR_STOPPED && err.class != ERR_NOT_FOUND)
         log_warn("reading the log of an instance", S("instance", r->instance), E(&err));
     pthread_mutex_lock(&l->lock);
@@ -109,7 +112,7 @@ static bool is_read(struct logs *l, const char *instance)
 {
     struct reader *r;
 
-    LIST_FOREACH (r, &l->readers, link)
+    LIST_FOREACH(r, &l->readers, link)
         if (strcmp(r->instance, instance) == 0)
             return true;
     return false;
@@ -137,14 +140,16 @@ static enum pump_result pump(struct rpc_call *call, void *arg)
     auto_tx *tx = NULL;
     struct err err = { 0 };
 
-    if (tx_begin(l->c->store, TX_READ, &tx, &err) || store_app_instances(tx, l->app_id, &list, &err)) {
+    if (tx_begin(l->c->store, TX_READ, &tx, &err) ||
+        store_app_instances(tx, l->app_id, &list, &err)) {
         rpc_call_fail(call, &err);
         return PUMP_END;
     }
     tx_rollback(&tx);
     for (size_t i = 0; i < list.count; i++) {
         const struct instance_row *row = &list.items[i];
-        bool is_wanted = (!l->process || strcmp(l->process, row->process) == 0) && (!l->only || strcmp(l->only, row->name) == 0);
+        bool is_wanted = (!l->process || strcmp(l->process, row->process) == 0) &&
+                         (!l->only || strcmp(l->only, row->name) == 0);
         if (is_wanted && strcmp(row->state, "missing") != 0 && strcmp(row->state, "created") != 0)
             start_reader(l, row->name);
     }
@@ -165,14 +170,21 @@ int apps_logs(struct rpc_call *call, const json_t *params, json_t **result, stru
     const char *process, *instance;
     (void)result;
 
-    if (api_text(params, "process", false, &process, err) || api_text(params, "instance", false, &instance, err) ||
+    if (api_text(params, "process", false, &process, err) ||
+        api_text(params, "instance", false, &instance, err) ||
         api_app(call, params, TX_READ, &caller, &tx, &app, err))
         return -1;
     tx_rollback(&tx);
     struct logs *l = xcalloc(1, sizeof *l);
-    *l = (struct logs){ .c = api_controller(call), .call = rpc_call_ref(call), .app_id = xstrdup(app.id), .process = process ? xstrdup(process) : NULL,
-                        .only = instance ? xstrdup(instance) : NULL, .tail = api_number(params, "tail", TAIL_DEFAULT, -1, 100000),
-                        .since_ms = api_number(params, "since_ms", 0, 0, INT64_MAX), .follow = json_is_true(json_object_get(params, "follow")), .references = 1 };
+    *l = (struct logs){ .c = api_controller(call),
+                        .call = rpc_call_ref(call),
+                        .app_id = xstrdup(app.id),
+                        .process = process ? xstrdup(process) : NULL,
+                        .only = instance ? xstrdup(instance) : NULL,
+                        .tail = api_number(params, "tail", TAIL_DEFAULT, -1, 100000),
+                        .since_ms = api_number(params, "since_ms", 0, 0, INT64_MAX),
+                        .follow = json_is_true(json_object_get(params, "follow")),
+                        .references = 1 };
     pthread_mutex_init(&l->lock, NULL);
     LIST_INIT(&l->readers);
     feeds_add(l->c->feeds, call, app.id, pump, l, feed_done);

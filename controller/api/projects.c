@@ -15,8 +15,10 @@ int projects_list(struct rpc_call *call, const json_t *params, json_t **result, 
     auto_tx *tx = NULL;
     json_t *rows;
 
-    if (api_caller(call, params, &caller, err) || tx_begin(api_controller(call)->store, TX_READ, &tx, err) ||
-        store_list_projects(tx, caller.project_id, api_cursor(params), api_limit(params) + 1, &rows, err))
+    if (api_caller(call, params, &caller, err) ||
+        tx_begin(api_controller(call)->store, TX_READ, &tx, err) ||
+        store_list_projects(tx, caller.project_id, api_cursor(params), api_limit(params) + 1, &rows,
+                            err))
         return -1;
     *result = api_page(rows, api_limit(params), "name");
     return 0;
@@ -31,9 +33,12 @@ int projects_create(struct rpc_call *call, const json_t *params, json_t **result
     const char *name;
     int64_t networks;
 
-    if (api_caller(call, params, &caller, err) || api_admin(&caller, err) || api_text(params, "name", true, &name, err) ||
-        spec_check_name(name, "name", NAME_MAX_LEN, err) || network_count(c->config->docker_network_range, &networks, err) ||
-        tx_begin(c->store, TX_WRITE, &tx, err) || store_add_project(tx, name, networks, &project, err) ||
+    if (api_caller(call, params, &caller, err) || api_admin(&caller, err) ||
+        api_text(params, "name", true, &name, err) ||
+        spec_check_name(name, "name", NAME_MAX_LEN, err) ||
+        network_count(c->config->docker_network_range, &networks, err) ||
+        tx_begin(c->store, TX_WRITE, &tx, err) ||
+        store_add_project(tx, name, networks, &project, err) ||
         store_show_project(tx, project.id, result, err))
         return -1;
     return tx_commit(&tx, err);
@@ -73,7 +78,8 @@ int tokens_list(struct rpc_call *call, const json_t *params, json_t **result, st
     auto_tx *tx = NULL;
     json_t *rows;
 
-    if (api_caller(call, params, &caller, err) || api_admin(&caller, err) || tx_begin(api_controller(call)->store, TX_READ, &tx, err) ||
+    if (api_caller(call, params, &caller, err) || api_admin(&caller, err) ||
+        tx_begin(api_controller(call)->store, TX_READ, &tx, err) ||
         store_list_tokens(tx, api_cursor(params), api_limit(params) + 1, &rows, err))
         return -1;
     *result = api_page(rows, api_limit(params), "name");
@@ -90,12 +96,14 @@ int tokens_create(struct rpc_call *call, const json_t *params, json_t **result, 
     auto_tx *tx = NULL;
     const char *name, *only;
 
-    if (api_caller(call, params, &caller, err) || api_admin(&caller, err) || api_text(params, "name", true, &name, err) ||
+    if (api_caller(call, params, &caller, err) || api_admin(&caller, err) ||
+        api_text(params, "name", true, &name, err) ||
         api_text(params, "token_project", false, &only, err))
         return -1;
     if (!*name || strlen(name) > TOKEN_NAME_MAX)
         return err_field(err, "name", NULL, "a token's name has 1 to %d bytes", TOKEN_NAME_MAX);
-    if (tx_begin(api_controller(call)->store, TX_WRITE, &tx, err) || (only && store_find_project(tx, only, &project, err)) ||
+    if (tx_begin(api_controller(call)->store, TX_WRITE, &tx, err) ||
+        (only && store_find_project(tx, only, &project, err)) ||
         store_add_token(tx, name, hash, project.id, &row, err) || tx_commit(&tx, err))
         return -1;
     *result = json_pack("{s:s, s:s, s:s}", "id", row.id, "name", row.name, "token", token);
@@ -109,8 +117,10 @@ int tokens_delete(struct rpc_call *call, const json_t *params, json_t **result, 
     const char *id;
     (void)result;
 
-    if (api_caller(call, params, &caller, err) || api_admin(&caller, err) || api_text(params, "id", true, &id, err) ||
-        tx_begin(api_controller(call)->store, TX_WRITE, &tx, err) || store_remove_token(tx, id, err))
+    if (api_caller(call, params, &caller, err) || api_admin(&caller, err) ||
+        api_text(params, "id", true, &id, err) ||
+        tx_begin(api_controller(call)->store, TX_WRITE, &tx, err) ||
+        store_remove_token(tx, id, err))
         return -1;
     return tx_commit(&tx, err);
 }

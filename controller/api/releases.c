@@ -17,7 +17,8 @@ int releases_list(struct rpc_call *call, const json_t *params, json_t **result, 
 
     if (api_cursor(params) && !text_int(api_cursor(params), &before))
         return err_field(err, "cursor", NULL, "the cursor is not one of ours");
-    if (api_app(call, params, TX_READ, &caller, &tx, &app, err) || store_list_releases(tx, app.id, before, api_limit(params) + 1, &rows, err))
+    if (api_app(call, params, TX_READ, &caller, &tx, &app, err) ||
+        store_list_releases(tx, app.id, before, api_limit(params) + 1, &rows, err))
         return -1;
     *result = api_page(rows, api_limit(params), "number");
     return 0;
@@ -60,7 +61,8 @@ int instances_list(struct rpc_call *call, const json_t *params, json_t **result,
     auto_tx *tx = NULL;
     json_t *rows;
 
-    if (api_app(call, params, TX_READ, &caller, &tx, &app, err) || store_list_instances(tx, app.id, &rows, err))
+    if (api_app(call, params, TX_READ, &caller, &tx, &app, err) ||
+        store_list_instances(tx, app.id, &rows, err))
         return -1;
     *result = json_pack("{s:o}", "items", rows);
     return 0;

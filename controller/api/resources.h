@@ -40,11 +40,15 @@ int projects_get(struct rpc_call *call, const json_t *params, json_t **result, s
 int projects_list(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
 int releases_get(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
 int releases_list(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
-int repositories_create(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
-int repositories_delete(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
+int repositories_create(struct rpc_call *call, const json_t *params, json_t **result,
+                        struct err *err);
+int repositories_delete(struct rpc_call *call, const json_t *params, json_t **result,
+                        struct err *err);
 int repositories_get(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
-int repositories_list(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
-int repositories_refresh(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
+int repositories_list(struct rpc_call *call, const json_t *params, json_t **result,
+                      struct err *err);
+int repositories_refresh(struct rpc_call *call, const json_t *params, json_t **result,
+                         struct err *err);
 int rollouts_list(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
 int site_fetch(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
 int sites_serving(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
@@ -57,10 +61,12 @@ int tokens_delete(struct rpc_call *call, const json_t *params, json_t **result, 
 int tokens_list(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
 
 /* A repository of a project; `url` NULL: hosted here, and made on disk. */
-int api_add_repository(struct controller *c, struct tx *tx, const struct project_row *project, const char *name, const char *url, const char *user, const char *password,
+int api_add_repository(struct controller *c, struct tx *tx, const struct project_row *project,
+                       const char *name, const char *url, const char *user, const char *password,
                        struct repository_row *repository, struct err *err);
 
-/* Waits for the readers of instances' logs to end, after work_stop and rpc_server_stop; loop thread. */
+/* Waits for the readers of instances' logs to end, after work_stop and rpc_server_stop; loop
+ * thread. */
 void api_logs_end(struct loop *loop);
 
 #endif

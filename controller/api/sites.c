@@ -16,7 +16,8 @@ int sites_wanted(struct rpc_call *call, const json_t *params, json_t **result, s
 
     if (tx_begin(api_controller(call)->store, TX_READ, &tx, err))
         return -1;
-    return store_list_sites(tx, api_number(params, "after", 0, 0, INT64_MAX), api_limit(params), result, err);
+    return store_list_sites(tx, api_number(params, "after", 0, 0, INT64_MAX), api_limit(params),
+                            result, err);
 }
 
 struct watch {
@@ -59,7 +60,8 @@ int site_fetch(struct rpc_call *call, const json_t *params, json_t **result, str
 
     if (api_text(params, "digest", true, &digest, err))
         return -1;
-    auto_free char *path = files_site(api_controller(call)->config, digest), *data = xcalloc(PIECE, 1);
+    auto_free char *path = files_site(api_controller(call)->config, digest),
+                   *data = xcalloc(PIECE, 1);
     auto_fd int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     ssize_t n;
     if (fd < 0)
@@ -70,19 +72,22 @@ int site_fetch(struct rpc_call *call, const json_t *params, json_t **result, str
     return n < 0 ? err_set(err, ERR_INTERNAL, "reading %s", path) : 0;
 }
 
-/* ---- what is served ------------------------------------------------------------------------------------------------ */
+/* ---- what is served
+ * ------------------------------------------------------------------------------------------------
+ */
 
-static int note_all(struct tx *tx, const char *agent, const json_t *digests, bool is_served, struct err *err)
+static int note_all(struct tx *tx, const char *agent, const json_t *digests, bool is_served,
+                    struct err *err)
 {
     size_t i;
     json_t *one;
 
-    json_array_foreach((json_t *)(uintptr_t)digests, i, one)
-    {
+    json_array_foreach((json_t *)(uintptr_t)digests, i, one) {
         const char *digest = json_string_value(one);
         if (!files_is_digest(digest))
             return err_set(err, ERR_INVALID, "`%s` is no digest", digest ? digest : "?");
-        if (is_served ? store_note_served(tx, digest, agent, NULL, NULL, err) || store_add_work_for_site(tx, digest, err)
+        if (is_served ? store_note_served(tx, digest, agent, NULL, NULL, err) ||
+                            store_add_work_for_site(tx, digest, err)
                       : store_forget_served(tx, digest, agent, err))
             return -1;
     }
@@ -94,13 +99,15 @@ static int note_failed(struct tx *tx, const char *agent, const json_t *failed, s
     size_t i;
     json_t *one;
 
-    json_array_foreach((json_t *)(uintptr_t)failed, i, one)
-    {
+    json_array_foreach((json_t *)(uintptr_t)failed, i, one) {
         const char *digest, *reason, *message;
-        if (api_text(one, "digest", true, &digest, err) || api_text(one, "reason", true, &reason, err) || api_text(one, "message", false, &message, err))
+        if (api_text(one, "digest", true, &digest, err) ||
+            api_text(one, "reason", true, &reason, err) ||
+            api_text(one, "message", false, &message, err))
             return -1;
         if (files_is_digest(digest) &&
-            (store_note_served(tx, digest, agent, reason, message, err) || store_add_work_for_site(tx, digest, err)))
+            (store_note_served(tx, digest, agent, reason, message, err) ||
+             store_add_work_for_site(tx, digest, err)))
             return -1;
     }
     return 0;
@@ -113,8 +120,10 @@ int sites_serving(struct rpc_call *call, const json_t *params, json_t **result, 
     (void)result;
 
     if (tx_begin(api_controller(call)->store, TX_WRITE, &tx, err) ||
-        (json_is_true(json_object_get(params, "complete")) && store_forget_served(tx, NULL, agent, err)) ||
-        note_all(tx, agent, json_object_get(params, "digests"), true, err) || note_all(tx, agent, json_object_get(params, "removed"), false, err) ||
+        (json_is_true(json_object_get(params, "complete")) &&
+         store_forget_served(tx, NULL, agent, err)) ||
+        note_all(tx, agent, json_object_get(params, "digests"), true, err) ||
+        note_all(tx, agent, json_object_get(params, "removed"), false, err) ||
         note_failed(tx, agent, json_object_get(params, "failed"), err))
         return -1;
     return tx_commit(&tx, err);

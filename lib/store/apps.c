@@ -42,7 +42,8 @@ static const struct row_field fields[] = {
     "SELECT a.id, a.project_id, p.name, a.name, a.repository_id, a.ref, p.network, a.generation, " \
     "a.observed_generation, a.running, a.deleting, a.router_generation, a.wanted_sha, "            \
     "a.wanted_build_id, "                                                                          \
-    "a.wanted_release_id, a.live_release_id, a.router_hash, a.hold, s.overlay FROM apps a JOIN projects p ON "    \
+    "a.wanted_release_id, a.live_release_id, a.router_hash, a.hold, s.overlay FROM apps a JOIN "   \
+    "projects p ON "                                                                               \
     "p.id = a.project_id "                                                                         \
     "JOIN app_specs s ON s.app_id = a.id AND s.generation = a.generation "
 

@@ -67,8 +67,9 @@ int store_get_build(struct tx *tx, const char *id, struct build_row *build, stru
     "b.artifact, b.created_at, b.queued_at, b.started_at, b.ended_at, "                           \
     "(SELECT json_group_array(json_object('id', t.id, 'number', t.number, 'builder', t.builder, " \
     "'state', t.state, "                                                                          \
-    "'reason', t.reason, 'log_size', t.log_size, 'started_ms', t.started_at, 'ended_ms', "        \
-    "t.ended_at)) "                                                                               \
+    "'reason', t.reason, 'log_size', t.log_size, 'started_at', strftime('%Y-%m-%dT%H:%M:%fZ', "   \
+    "t.started_at / 1000.0, 'unixepoch'), 'ended_at', strftime('%Y-%m-%dT%H:%M:%fZ', t.ended_at " \
+    "/ 1000.0, 'unixepoch'))) "                                                                   \
     "FROM build_attempts t WHERE t.build_id = b.id) AS \"attempts:json\" "                        \
     "FROM builds b LEFT JOIN apps a ON a.id = b.app_id JOIN projects p ON p.id = b.project_id "
 

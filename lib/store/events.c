@@ -14,9 +14,9 @@ int store_add_event(struct tx *tx, const struct event *e, struct err *err)
                    T(e->message), J(e->data));
 }
 
-#define EVENT_COLUMNS                                                                             \
-    "e.seq, e.at AS happened_at, p.name AS project, a.name AS app, e.kind, e.reason, e.message, " \
-    "e.data AS \"data:json\" FROM events e LEFT JOIN projects p ON p.id = e.project_id "          \
+#define EVENT_COLUMNS                                                                    \
+    "e.seq, e.at, p.name AS project, a.name AS app, e.kind, e.reason, e.message, "       \
+    "e.data AS \"data:json\" FROM events e LEFT JOIN projects p ON p.id = e.project_id " \
     "LEFT JOIN apps a ON a.id = e.app_id "
 
 int store_list_events(struct tx *tx, const char *project_id, const char *app_id, int64_t after,
@@ -99,9 +99,8 @@ int store_clear_condition(struct tx *tx, const char *app_id, const char *type, s
 
 int store_list_conditions(struct tx *tx, const char *app_id, json_t **conditions, struct err *err)
 {
-    return sql_rows(
-        tx, err, conditions,
-        "SELECT type, status, reason, message, since AS since_at, observed_at, next_try_at "
-        "FROM conditions WHERE app_id = ? ORDER BY type",
-        ARGS(T(app_id)));
+    return sql_rows(tx, err, conditions,
+                    "SELECT type, status, reason, message, since, observed_at, next_try_at "
+                    "FROM conditions WHERE app_id = ? ORDER BY type",
+                    ARGS(T(app_id)));
 }

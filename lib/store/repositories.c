@@ -89,12 +89,13 @@ int store_remove_repository(struct tx *tx, const char *id, struct err *err)
     return sql_run(tx, err, "DELETE FROM repositories WHERE id = ?", T(id));
 }
 
-#define SHOWN                                                                              \
-    "r.id, r.name, p.name AS project, r.url, r.url IS NULL AS hosted, r.polled_at, "       \
-    "r.error_reason, "                                                                     \
-    "r.error_message, r.created_at, (SELECT json_group_array(json_object('name', f.name, " \
-    "'commit', f.sha, "                                                                    \
-    "'seen_ms', f.seen_at)) FROM refs f WHERE f.repository_id = r.id) AS \"refs:json\" "   \
+#define SHOWN                                                                                   \
+    "r.id, r.name, p.name AS project, r.url, r.url IS NULL AS hosted, r.polled_at, "            \
+    "r.error_reason, "                                                                          \
+    "r.error_message, r.created_at, (SELECT json_group_array(json_object('name', f.name, "      \
+    "'commit', f.sha, "                                                                         \
+    "'seen_at', strftime('%Y-%m-%dT%H:%M:%fZ', f.seen_at / 1000.0, 'unixepoch'))) FROM refs f " \
+    "WHERE f.repository_id = r.id) AS \"refs:json\" "                                           \
     "FROM repositories r JOIN projects p ON p.id = r.project_id "
 
 int store_list_repositories(struct tx *tx, const char *project_id, const char *after, int64_t limit,

@@ -196,13 +196,18 @@ static bool is_boolean(const char *name)
     return text_starts(name, "is_") || strcmp(name, "running") == 0 || strcmp(name, "hosted") == 0;
 }
 
+static bool is_time(const char *name)
+{
+    return text_ends(name, "_at") || strcmp(name, "at") == 0 || strcmp(name, "since") == 0;
+}
+
 static json_t *value_of(struct sql *q, int i, const char *name)
 {
     if (sql_is_null(q, i))
         return json_null();
     if (text_ends(name, ":json"))
         return sql_json(q, i);
-    if (text_ends(name, "_at") && sqlite3_column_type(q->stmt, i) == SQLITE_INTEGER) {
+    if (is_time(name) && sqlite3_column_type(q->stmt, i) == SQLITE_INTEGER) {
         auto_free char *time = text_time(sql_number(q, i));
         return json_string(time);
     }

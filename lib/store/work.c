@@ -32,17 +32,16 @@ int store_add_work(struct tx *tx, const char *loop, const char *subject, int64_t
 }
 
 int store_next_work(struct tx *tx, const char *loop, size_t limit, struct work_list *list,
-                   struct err *err)
+                    struct err *err)
 {
     auto_work_list found = { .items = xcalloc(limit, sizeof *found.items) };
     auto_sql *q = NULL;
     int rc;
 
-    if (sql_open(
-            tx, err, &q,
-            "SELECT subject, revision, attempts, reason, due_at - ? FROM work WHERE loop = ? "
-            "ORDER BY due_at LIMIT ?",
-            N(tx_now(tx)), T(loop), N((int64_t)limit)))
+    if (sql_open(tx, err, &q,
+                 "SELECT subject, revision, attempts, reason, due_at - ? FROM work WHERE loop = ? "
+                 "ORDER BY due_at LIMIT ?",
+                 N(tx_now(tx)), T(loop), N((int64_t)limit)))
         return -1;
     while ((rc = sql_next(q, err)) > 0)
         row_load(q, fields, countof(fields), &found.items[found.count++]);

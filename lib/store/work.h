@@ -13,7 +13,7 @@ struct work {
     char *subject;
     int64_t revision, attempts;
     int64_t due_ms; /* from now; ≤ 0: it is due */
-    char *reason; /* of the last failure, or NULL */
+    char *reason;   /* of the last failure, or NULL */
 };
 struct work_list {
     struct work *items;
@@ -27,7 +27,8 @@ int store_add_work(struct tx *tx, const char *loop, const char *subject, int64_t
                    struct err *err);
 
 /* What comes first, due or not yet. */
-int store_next_work(struct tx *tx, const char *loop, size_t limit, struct work_list *list, struct err *err);
+int store_next_work(struct tx *tx, const char *loop, size_t limit, struct work_list *list,
+                    struct err *err);
 
 /* Done. If nothing was added for the subject meanwhile the row goes, or comes back `again_ms` later
  * when that is ≥ 0. */
