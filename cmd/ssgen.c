@@ -4,14 +4,11 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "base/fs.h"
 #include "base/log.h"
 #include "base/loop.h"
-#include "base/mem.h"
 #include "base/work.h"
 #include "ssgen/agent.h"
 #include "ssgen/config.h"
-#include "ssgen/nginx.h"
 
 static const char usage[] = "usage: evenkeel-ssgen [-c FILE] [--check-config] [--help-config]\n";
 
@@ -43,17 +40,10 @@ static void on_signal(void *arg)
 
 static int run(const struct ssgen_config *config, struct err *err)
 {
-    const struct nginx_config nginx = { .conf_path = config->nginx_conf,
-                                        .root = config->root,
-                                        .listen = config->nginx_listen,
-                                        .user = config->nginx_user };
     struct program program = { 0 };
-    auto_wipe char *token = NULL;
 
-    if (nginx_write_conf(&nginx, err) || ssgen_read_token(config, &token, err))
-        return -1;
     program.loop = loop_new(on_signal, &program);
-    int rc = agent_start(program.loop, config, token, &program.agent, err);
+    int rc = agent_start(program.loop, config, &program.agent, err);
     if (rc == 0)
         loop_run(program.loop);
     loop_free(program.loop);

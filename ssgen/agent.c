@@ -20,6 +20,7 @@
 #include "base/work.h"
 #include "rpc/rpc.h"
 #include "ssgen/fetch.h"
+#include "ssgen/nginx.h"
 #include "ssgen/sites.h"
 
 enum {
@@ -327,29 +328,48 @@ static void link_up(void *arg)
         ticker_kick(agent->ticker);
 }
 
-int agent_start(struct loop *loop, const struct ssgen_config *config, const char *token,
-                struct agent **agent, struct err *err)
+static int open_disk(const struct ssgen_config *config, struct err *err)
 {
-    const char *ca_file = config->controller_ca_file;
-    struct agent *a = xcalloc(1, sizeof *a);
-    const struct rpc_client_config link = { .address = config->controller_address,
+    const struct nginx_config nginx = { .conf_path = config->nginx_conf,
+                                        .root = config->root,
+                                        .listen = config->nginx_listen,
+                                        .user = config->nginx_user };
+
+    return sites_open(config->root, err) || nginx_write_conf(&nginx, err) ? -1 : 0;
+}
+
+static int open_link(struct agent *agent, struct err *err)
+{
+    const char *ca_file = agent->config->controller_ca_file;
+    auto_wipe char *token = NULL;
+
+    if (ssgen_read_token(agent->config, &token, err))
+        return -1;
+    const struct rpc_client_config link = { .address = agent->config->controller_address,
                                             .ca_file = *ca_file ? ca_file : NULL,
                                             .token = token,
                                             .kind = RPC_SSGEN,
-                                            .name = config->name,
+                                            .name = agent->config->name,
                                             .up = link_up,
-                                            .arg = a };
+                                            .arg = agent };
+    return rpc_client_start(agent->loop, &link, &agent->client, err);
+}
+
+int agent_start(struct loop *loop, const struct ssgen_config *config, struct agent **agent,
+                struct err *err)
+{
+    struct agent *a = xcalloc(1, sizeof *a);
 
     a->loop = loop;
     a->config = config;
     pthread_mutex_init(&a->lock, NULL);
-    if (sites_open(config->root, err) || rpc_client_start(loop, &link, &a->client, err)) {
+    if (open_disk(config, err) || open_link(a, err)) {
         pthread_mutex_destroy(&a->lock);
         free(a);
         return -1;
     }
-    a->ticker = ticker_start(
-        "sites", tick, a); /* the loop does not run yet, or this is its thread: link_up is later */
+    a->ticker =
+        ticker_start("sites", tick, a); /* link_up comes later: on this thread, from the loop */
     a->watcher = thread_start(watch, a);
     *agent = a;
     return 0;

@@ -12,9 +12,10 @@
 
 struct agent;
 
-/* The config must outlive the agent. Loop thread. `token` may be NULL. */
-int agent_start(struct loop *loop, const struct ssgen_config *config, const char *token,
-                struct agent **agent, struct err *err);
+/* Writes the configuration of nginx, opens the folder of the sites, and follows the controller from
+ * then on. The config must outlive the agent. Loop thread. */
+int agent_start(struct loop *loop, const struct ssgen_config *config, struct agent **agent,
+                struct err *err);
 
 /* After work_stop: ends the threads, then the link, then calls stopped(arg) on the loop thread; the
  * agent is gone then. Does not block. Loop thread, once. */

@@ -24,11 +24,10 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/text.h"
 #include "base/work.h"
 #include "controller/router/admin.h"
+#include "controller/router/change.h"
 #include "controller/router/files.h"
-#include "controller/router/names.h"
 #include "controller/router/state.h"
 
 static const char mark_key[] = "!mark";
@@ -43,223 +42,6 @@ struct haproxy {
     bool is_synced; /* every command since the mark was set succeeded */
     struct state state;
 };
-
-/* Entries of the running map, or wanted ones. */
-struct pair {
-    char *key, *target;
-    UT_hash_handle hh;
-};
-
-static void pairs_free(struct pair **pairs)
-{
-    struct pair *pair, *next;
-
-    HASH_ITER(hh, *pairs, pair, next) {
-        HASH_DEL(*pairs, pair);
-        free(pair->key);
-        free(pair->target);
-        free(pair);
-    }
-}
-#define auto_pairs __attribute__((__cleanup__(pairs_free))) struct pair
-
-/* A second value for a key makes its target one that is wanted by nobody. */
-static void add_pair(struct pair **pairs, const char *key, const char *target)
-{
-    struct pair *pair;
-
-    HASH_FIND_STR(*pairs, key, pair);
-    if (pair) {
-        pair->target[0] = '\0';
-        return;
-    }
-    pair = xcalloc(1, sizeof *pair);
-    pair->key = xstrdup(key);
-    pair->target = xstrdup(target);
-    HASH_ADD_KEYPTR(hh, *pairs, pair->key, strlen(pair->key), pair);
-}
-
-static void add_app_pairs(struct pair **pairs, const struct routed_app *app)
-{
-    for (size_t i = 0; app && i < app->entry_count; i++) {
-        auto_free char *target = entry_target(&app->entries[i]);
-        add_pair(pairs, app->entries[i].key, target);
-    }
-}
-
-/* Lines "0x55… KEY TARGET". */
-static int read_map(struct haproxy *h, struct pair **pairs, struct err *err)
-{
-    auto_free char *command = xasprintf("show map %s", h->map);
-    auto_free char *answer = NULL;
-
-    if (admin_ask(h->admin, command, &answer, err))
-        return -1;
-    for (char *rest = answer, *line; (line = strsep(&rest, "\n"));) {
-        const char *ref = strsep(&line, " "), *key = strsep(&line, " "), *target = line;
-        if (!target && *ref)
-            return err_set(err, ERR_UNAVAILABLE, "HAProxy answers \"%.80s\" to \"%s\"", ref,
-                           command);
-        if (target)
-            add_pair(pairs, key, target);
-    }
-    return 0;
-}
-
-static int change_entry(struct haproxy *h, const struct pair *has, const struct pair *wants,
-                        struct err *err)
-{
-    if (!has)
-        return admin_run(h->admin, "", err, "add map %s %s %s", h->map, wants->key, wants->target);
-    if (!wants)
-        return admin_run(h->admin, "", err, "del map %s %s", h->map, has->key);
-    if (strcmp(has->target, wants->target) == 0)
-        return 0;
-    if (*has->target)
-        return admin_run(h->admin, "", err, "set map %s %s %s", h->map, wants->key, wants->target);
-    return admin_run(h->admin, "", err, "del map %s %s", h->map, has->key) ||
-                   admin_run(h->admin, "", err, "add map %s %s %s", h->map, wants->key,
-                             wants->target)
-               ? -1
-               : 0;
-}
-
-static int change_map(struct haproxy *h, struct pair *has, struct pair *wants, struct err *err)
-{
-    struct pair *found;
-
-    for (struct pair *want = wants; want; want = want->hh.next) {
-        HASH_FIND_STR(has, want->key, found);
-        if (change_entry(h, found, want, err))
-            return -1;
-    }
-    for (struct pair *old = has; old; old = old->hh.next) {
-        HASH_FIND_STR(wants, old->key, found);
-        if (!found && change_entry(h, old, NULL, err))
-            return -1;
-    }
-    return 0;
-}
-
-static const struct seen_server *find_seen(const struct seen_servers *seen, unsigned slot,
-                                           const char *name)
-{
-    for (size_t i = 0; i < seen->count; i++)
-        if (seen->items[i].slot == slot && strcmp(seen->items[i].name, name) == 0)
-            return &seen->items[i];
-    return NULL;
-}
-
-static const struct server *find_wanted(const struct slot *slot, const char *name)
-{
-    for (size_t i = 0; slot && i < slot->server_count; i++)
-        if (strcmp(slot->servers[i].name, name) == 0)
-            return &slot->servers[i];
-    return NULL;
-}
-
-/* Makes one wanted server take requests. One of that name may be there with the address of an
- * earlier life. */
-static int ready_server(struct haproxy *h, unsigned slot, const struct server *want,
-                        const struct seen_server *has, struct err *err)
-{
-    if (!has)
-        return admin_run(h->admin, "New server registered.", err, "add server s%u/%s %s:%u", slot,
-                         want->name, want->address, want->port) ||
-                       admin_run(h->admin, "", err, "enable server s%u/%s", slot, want->name)
-                   ? -1
-                   : 0;
-    if (strcmp(has->address, want->address) != 0 || has->port != want->port) {
-        auto_free char *answer = NULL;
-        auto_free char *command = xasprintf("set server s%u/%s addr %s port %u", slot, want->name,
-                                            want->address, want->port);
-        if (admin_ask(h->admin, command, &answer, err))
-            return -1;
-        if (!strstr(answer, "changed from")) /* "IP changed from…", "port changed from…" */
-            return err_set(err, ERR_UNAVAILABLE, "HAProxy answers \"%.80s\" to \"%s\"", answer,
-                           command);
-    }
-    return has->is_ready
-               ? 0
-               : admin_run(h->admin, "", err, "set server s%u/%s state ready", slot, want->name);
-}
-
-static int ready_slot(struct haproxy *h, unsigned number, const struct seen_servers *seen,
-                      struct err *err)
-{
-    const struct slot *slot = h->state.slots[number];
-
-    for (size_t i = 0; slot && i < slot->server_count; i++) {
-        const struct server *want = &slot->servers[i];
-        if (!want->is_draining &&
-            ready_server(h, number, want, find_seen(seen, number, want->name), err))
-            return -1;
-    }
-    return 0;
-}
-
-/* `del server` is refused as long as there are connections, which is no error: `leftover`. */
-static int remove_server(struct haproxy *h, const struct seen_server *has, bool *leftover,
-                         struct err *err)
-{
-    auto_free char *command = xasprintf("del server s%u/%s", has->slot, has->name);
-    auto_free char *answer = NULL;
-
-    if (admin_run(h->admin, "", err, "set server s%u/%s state maint", has->slot, has->name) ||
-        admin_ask(h->admin, command, &answer, err))
-        return -1;
-    *leftover |= !text_starts(answer, "Server deleted.");
-    return 0;
-}
-
-static int retire_slot(struct haproxy *h, unsigned number, const struct seen_servers *seen,
-                       struct err *err)
-{
-    const struct slot *slot = h->state.slots[number];
-    bool leftover = false;
-
-    for (size_t i = 0; i < seen->count; i++) {
-        const struct seen_server *has = &seen->items[i];
-        const struct server *want = find_wanted(slot, has->name);
-        if (has->slot != number || !name_is_plain(has->name))
-            continue;
-        if (!want && remove_server(h, has, &leftover, err))
-            return -1;
-        if (want && want->is_draining && !has->is_draining &&
-            admin_run(h->admin, "", err, "set server s%u/%s state drain", number, has->name))
-            return -1;
-    }
-    h->state.is_leftover[number] = leftover;
-    return 0;
-}
-
-/* Brings the slots of one change to the state. */
-struct change {
-    const unsigned *slots;
-    size_t slot_count;
-    struct pair *has, *wants;
-};
-
-static int run_change(struct haproxy *h, const struct change *change, struct err *err)
-{
-    struct seen_servers *seen = xcalloc(change->slot_count, sizeof *seen);
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && i < change->slot_count; i++)
-        rc = admin_servers(h->admin, change->slots[i], &seen[i], err) ||
-                     ready_slot(h, change->slots[i], &seen[i], err)
-                 ? -1
-                 : 0;
-    if (rc == 0)
-        rc = change_map(h, change->has, change->wants, err);
-    for (size_t i = 0; rc == 0 && i < change->slot_count; i++)
-        rc = retire_slot(h, change->slots[i], &seen[i], err);
-    for (size_t i = 0; i < change->slot_count; i++)
-        seen_servers_done(&seen[i]);
-    free(seen);
-    return rc;
-}
-
 /* ---- the running HAProxy, whole ---------------------------------------------------------------
  */
 
@@ -327,13 +109,15 @@ static int sync_all(struct haproxy *h, struct err *err)
     auto_pairs *has = NULL, *wants = NULL;
 
     h->is_synced = false;
-    if (ensure_layout(h, err) || admin_servers(h->admin, 0, &seen, err) || read_map(h, &has, err))
+    if (ensure_layout(h, err) || admin_servers(h->admin, 0, &seen, err) ||
+        pairs_read(h->admin, h->map, &has, err))
         return -1;
     for (struct routed_app *app = h->state.apps; app; app = app->hh.next)
-        add_app_pairs(&wants, app);
-    add_pair(&wants, mark_key, h->mark);
-    struct change change = { slots, list_slots(h, &seen, slots), has, wants };
-    if (run_change(h, &change, err))
+        pairs_add_app(&wants, app);
+    pairs_add(&wants, mark_key, h->mark);
+    struct change change = { h->admin, h->map, &h->state, slots, list_slots(h, &seen, slots),
+                             has,      wants };
+    if (change_run(&change, err))
         return err_prefix(err, "bringing HAProxy to the state");
     for (struct routed_app *app = h->state.apps; app; app = app->hh.next)
         app->acknowledged = app->generation;
@@ -378,10 +162,11 @@ static int sync_app(struct haproxy *h, const struct routed_app *old, struct rout
     auto_free unsigned *slots = xcalloc(slot_max + 1, sizeof *slots);
     auto_pairs *has = NULL, *wants = NULL;
 
-    add_app_pairs(&has, old);
-    add_app_pairs(&wants, now);
-    struct change change = { slots, add_slots(slots, add_slots(slots, 0, now), old), has, wants };
-    if (run_change(h, &change, err)) {
+    pairs_add_app(&has, old);
+    pairs_add_app(&wants, now);
+    struct change change = { h->admin, h->map, &h->state, slots, 0, has, wants };
+    change.slot_count = add_slots(slots, add_slots(slots, 0, now), old);
+    if (change_run(&change, err)) {
         h->is_synced = false;
         return -1;
     }
@@ -474,14 +259,14 @@ static int haproxy_in_flight(void *self, const char *app_id, const char *instanc
 static int check_locked(struct haproxy *h, struct err *err)
 {
     auto_free unsigned *slots = xcalloc(h->state.slot_max, sizeof *slots);
-    struct change change = { .slots = slots };
+    struct change change = { .admin = h->admin, .map = h->map, .state = &h->state, .slots = slots };
 
     if (ensure_synced(h, err))
         return -1;
     for (unsigned number = 1; number <= h->state.slot_max; number++)
         if (h->state.is_leftover[number])
             slots[change.slot_count++] = number;
-    if (run_change(h, &change, err)) {
+    if (change_run(&change, err)) {
         h->is_synced = false;
         return -1;
     }
