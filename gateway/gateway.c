@@ -189,7 +189,7 @@ int gateway_start(struct loop *loop, const struct gateway_config *config, struct
     }
     start_git(gateway);
     log_info("listening", S("host", config->listen_host),
-             I("port", http_server_port(gateway->http)));
+             I("port", http_server_port(gateway->http)), S("url", config->public_url));
     *out = gateway;
     return 0;
 }
