@@ -117,18 +117,6 @@ static void on_request(struct http_request *request, void *arg)
 /* ---- starting and stopping ----------------------------------------------------------------------
  */
 
-static void on_link_up(void *arg)
-{
-    (void)arg;
-    log_info("the controller is reachable");
-}
-
-static void on_link_down(void *arg)
-{
-    (void)arg;
-    log_warn("the link to the controller is lost");
-}
-
 static int read_token(const char *path, char **token, struct err *err)
 {
     if (!*path)
@@ -166,9 +154,6 @@ static int start_link(struct gateway *gateway, struct err *err)
         .token = gateway->token,
         .kind = RPC_GATEWAY,
         .name = gateway->config->controller_name,
-        .up = on_link_up,
-        .down = on_link_down,
-        .arg = gateway,
     };
 
     return rpc_client_start(gateway->loop, &config, &gateway->rpc, err);
