@@ -7,6 +7,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/gateway.h"
+#ifdef GATEWAY_GIT
+#include "gateway/git.h"
+#endif
 
 static const char usage[] = "usage: evenkeel-gateway [-c FILE] [--check-config] [--help-config]\n";
 
@@ -54,6 +57,10 @@ int main(int argc, char **argv)
     bool is_check = false;
     int option;
 
+#ifdef GATEWAY_GIT
+    if (gateway_is_hook(argv[0]))
+        return gateway_hook_main(argc, argv);
+#endif
     while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
         if (option == 'c')
             path = optarg;

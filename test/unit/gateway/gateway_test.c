@@ -323,7 +323,6 @@ static void test_statuses(void **state)
         { "DELETE", "/api/v1/tokens/x", NULL, 204 },
         { "HEAD", "/api/v1/projects/p/apps/x", NULL, 200 },
         { "GET", "/api/v1/nothing", NULL, 404 },
-        { "GET", "/git/p/a.git/info/refs", NULL, 404 },
         { "PUT", "/api/v1/projects/p/apps/x", "{}", 405 },
         { "POST", "/api/v1/projects/p/apps", "{", 400 },
         { "POST", "/api/v1/projects/p/apps", "[]", 400 },
