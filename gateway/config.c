@@ -6,8 +6,8 @@
 #define AT(member) offsetof(struct gateway_config, member)
 
 const struct conf_key gateway_conf_keys[] = {
-    { "body_max", CONF_SIZE, AT(body_max), "1Mi", "64Ki", "64Mi",
-      "largest body of an API request" },
+    { "body_max", CONF_SIZE, AT(body_max), "1Mi", "64Ki", "1Mi",
+      "largest body of an API request; it travels to the controller in one frame of 1 MiB" },
     { "conns_max", CONF_INT, AT(conns_max), "10000", "16", "1000000",
       "open connections; more wait" },
     { "controller.address", CONF_TEXT, AT(controller_address), "unix:/run/evenkeel/controller.sock",
@@ -18,10 +18,9 @@ const struct conf_key gateway_conf_keys[] = {
       "the name that this gateway says hello with" },
     { "controller.token_file", CONF_TEXT, AT(controller_token_file), "", NULL, NULL,
       "for tls: file with this gateway's token" },
-    { "git.http_backend", CONF_TEXT, AT(git_http_backend), "/usr/lib/git-core/git-http-backend",
-      NULL, NULL, "the CGI program of git" },
     { "listen.host", CONF_TEXT, AT(listen_host), "127.0.0.1", NULL, NULL, "address to listen on" },
     { "listen.port", CONF_INT, AT(listen_port), "8081", "0", "65535", "port to listen on; 0: any" },
-    { "public_url", CONF_TEXT, AT(public_url), "", NULL, NULL, "how clients reach this gateway" },
+    { "public_url", CONF_TEXT, AT(public_url), "", NULL, NULL,
+      "how clients reach this gateway, for the log" },
 };
 const size_t gateway_conf_count = countof(gateway_conf_keys);

@@ -94,18 +94,6 @@ static void on_request(struct http_request *request, void *arg)
 /* ---- starting and stopping ----------------------------------------------------------------------
  */
 
-static void on_link_up(void *arg)
-{
-    (void)arg;
-    log_info("the controller is reachable");
-}
-
-static void on_link_down(void *arg)
-{
-    (void)arg;
-    log_warn("the link to the controller is lost");
-}
-
 static int read_token(const char *path, char **token, struct err *err)
 {
     if (!*path)
@@ -143,9 +131,6 @@ static int start_link(struct gateway *gateway, struct err *err)
         .token = gateway->token,
         .kind = RPC_GATEWAY,
         .name = gateway->config->controller_name,
-        .up = on_link_up,
-        .down = on_link_down,
-        .arg = gateway,
     };
 
     return rpc_client_start(gateway->loop, &config, &gateway->rpc, err);
@@ -166,7 +151,7 @@ int gateway_start(struct loop *loop, const struct gateway_config *config, struct
     }
     start_git(gateway);
     log_info("listening", S("host", config->listen_host),
-             I("port", http_server_port(gateway->http)));
+             I("port", http_server_port(gateway->http)), S("url", config->public_url));
     *out = gateway;
     return 0;
 }

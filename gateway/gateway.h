@@ -16,9 +16,7 @@ struct gateway_config {
     char *listen_host;
     int64_t listen_port;
     char *controller_address, *controller_ca, *controller_token_file, *controller_name;
-    char *git_http_backend;
-    char *public_url; /* how clients reach this gateway, without a slash at the end; "" when not
-                         known */
+    char *public_url; /* "" when not known */
     int64_t body_max, conns_max;
 };
 extern const struct conf_key gateway_conf_keys[];

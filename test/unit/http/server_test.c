@@ -657,6 +657,7 @@ static void test_stop_with_everything_open(void **state)
         bool is_closed;
         size_t len;
         auto_free char *rest = raw_read_all(fds[i], &len, &is_closed);
+        assert_non_null(rest);
         assert_true(is_closed);
         close(fds[i]);
     }
