@@ -63,7 +63,8 @@ int tokens_create(struct rpc_call *call, const json_t *params, json_t **result, 
 int tokens_delete(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
 int tokens_list(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
 
-/* A repository of a project; `url` NULL: hosted here, and made on disk. */
+/* A repository of a project; `url` NULL: hosted here, and made on disk when it is first asked for.
+ */
 int api_add_repository(struct controller *c, struct tx *tx, const struct project_row *project,
                        const char *name, const char *url, const char *user, const char *password,
                        struct repository_row *repository, struct err *err);
