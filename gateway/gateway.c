@@ -104,6 +104,16 @@ static int read_token(const char *path, char **token, struct err *err)
     return 0;
 }
 
+static void on_too_big(struct http_request *request, void *arg)
+{
+    const struct gateway *gateway = arg;
+    struct err err = { 0 };
+
+    err_set(&err, ERR_EXHAUSTED, "the body is above %lld bytes",
+            (long long)gateway->config->body_max);
+    problem_reply(request, 413, &err, NULL);
+}
+
 static int start_http(struct gateway *gateway, struct err *err)
 {
     const struct http_server_config config = {
@@ -117,6 +127,7 @@ static int start_http(struct gateway *gateway, struct err *err)
         .idle_timeout_s = IDLE_TIMEOUT_S,
         .head = on_head,
         .handler = on_request,
+        .too_big = on_too_big,
         .arg = gateway,
     };
 

@@ -87,12 +87,12 @@ int api_project(struct rpc_call *call, const json_t *params, enum tx_mode mode,
     if (api_caller(call, params, caller, err) || api_text(params, "project", false, &name, err) ||
         tx_begin(api_controller(call)->store, mode, tx, err))
         return -1;
-    if (store_find_project(*tx, name ? name : "default", project, err)) {
-        if (err->class == ERR_NOT_FOUND)
-            err_set(err, ERR_NOT_FOUND, "no such project: %s", name ? name : "default");
-        return -1;
-    }
-    return api_may_see(caller, project->id, "project", err);
+    if (store_find_project(*tx, name ? name : "default", project, err) == 0 &&
+        api_may_see(caller, project->id, "project", err) == 0)
+        return 0;
+    return err->class == ERR_NOT_FOUND /* the same words for what is not there and not theirs */
+               ? err_set(err, ERR_NOT_FOUND, "no such project: %s", name ? name : "default")
+               : -1;
 }
 
 int api_app(struct rpc_call *call, const json_t *params, enum tx_mode mode, struct caller *caller,

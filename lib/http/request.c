@@ -144,6 +144,16 @@ static void handle(struct http_request *r)
     r->server->config.handler(r, r->server->config.arg);
 }
 
+static void refuse_too_big(struct http_request *r)
+{
+    const struct http_server_config *config = &r->server->config;
+
+    if (config->too_big)
+        config->too_big(r, config->arg);
+    else
+        http_reply(r, MHD_HTTP_CONTENT_TOO_LARGE, NULL, NULL, NULL, 0);
+}
+
 static enum MHD_Result at_head(struct http_request *r)
 {
     const struct http_server_config *config = &r->server->config;
@@ -154,7 +164,7 @@ static enum MHD_Result at_head(struct http_request *r)
         if (r->is_streamed)
             handle(r);
         else if (is_announced_too_big(r))
-            http_reply(r, MHD_HTTP_CONTENT_TOO_LARGE, NULL, NULL, NULL, 0);
+            refuse_too_big(r);
     }
     if (r->answer)
         return send_answer(r);
@@ -221,7 +231,7 @@ static enum MHD_Result at_end(struct http_request *r)
         if (r->state == STREAMING && !r->is_answered)
             r->events.end(r->events.arg);
         else if (r->is_too_big)
-            http_reply(r, MHD_HTTP_CONTENT_TOO_LARGE, NULL, NULL, NULL, 0);
+            refuse_too_big(r);
         else if (r->state == COLLECTING)
             handle(r);
     }

@@ -40,6 +40,7 @@ struct http_server_config {
     unsigned idle_timeout_s;
     http_head_handler head;
     http_handler handler;
+    http_handler too_big; /* answers at once, with 413; NULL: an answer without a body */
     void *arg;
 };
 

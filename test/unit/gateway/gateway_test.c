@@ -419,6 +419,19 @@ static void test_request_above_a_frame(void **state)
     assert_string_equal(text_of(&a, "code"), "resource_exhausted");
 }
 
+static void test_body_too_large(void **state)
+{
+    auto_rig rig = { .port = 0 };
+    auto_free char *body = xcalloc((2 << 20) + 1, 1);
+    (void)state;
+
+    start_all(&rig);
+    memset(body, 'a', 2 << 20);
+    auto_asked a = ask(&rig, "POST", "/api/v1/hooks/r", body, "X-Hub-Signature-256: sha256=00");
+    assert_int_equal(a.answer.status, 413);
+    assert_string_equal(text_of(&a, "code"), "resource_exhausted");
+}
+
 static void test_hook(void **state)
 {
     auto_rig rig = { .port = 0 };
@@ -704,6 +717,7 @@ int main(void)
         cmocka_unit_test(test_problems),
         cmocka_unit_test(test_token_is_needed),
         cmocka_unit_test(test_request_above_a_frame),
+        cmocka_unit_test(test_body_too_large),
         cmocka_unit_test(test_hook),
         cmocka_unit_test(test_events),
         cmocka_unit_test(test_events_are_resumed),
