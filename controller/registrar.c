@@ -28,6 +28,7 @@ struct view {
     struct ref_row ref;
     json_t *full;
     char *build_key;
+    bool has_moved; /* somebody changed the app since it was loaded */
 };
 
 static void view_done(struct view *v)
@@ -61,6 +62,46 @@ static int load(struct view *v, const char *app_id, struct err *err)
     return 0;
 }
 
+static bool is_same(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* Writes only what follows from how the app is now: a rollback, a hold or a change of the spec that
+ * came while the source was read is not undone by what was loaded before. */
+static int begin(struct view *v, enum tx_mode mode, struct tx **tx, struct err *err)
+{
+    auto_app app = { 0 };
+    auto_ref ref = { 0 };
+
+    if (tx_begin(v->c->store, mode, tx, err) || store_get_app(*tx, v->app.id, &app, err))
+        return -1;
+    if (app.repository_id && store_get_ref(*tx, app.repository_id, app.ref, &ref, err) &&
+        err->class != ERR_NOT_FOUND)
+        return -1;
+    v->has_moved = app.generation != v->app.generation || app.deleting != v->app.deleting ||
+                   !is_same(app.ref, v->app.ref) || !is_same(ref.sha, v->ref.sha) ||
+                   !is_same(app.wanted_release_id, v->app.wanted_release_id) ||
+                   !!app.hold != !!v->app.hold || (app.hold && !json_equal(app.hold, v->app.hold));
+    return v->has_moved ? err_set(err, ERR_CONFLICT, "the app was changed meanwhile") : 0;
+}
+
+/* The build that the app wanted before is dropped when nobody else wants it and it has not begun.
+ * Once the app wants another, or none. */
+static int supersede(struct tx *tx, struct view *v, const char *build_id, struct err *err)
+{
+    const char *before = v->app.wanted_build_id;
+    bool dropped;
+
+    if (!before || is_same(before, build_id))
+        return 0;
+    if (store_drop_unwanted_build(tx, before, &dropped, err))
+        return -1;
+    return dropped ? note_event(tx, &v->app, "build", "Superseded", NULL, err,
+                                "build %s is not needed any more", before)
+                   : 0;
+}
+
 /* Nothing to go by yet. A remote that was not asked for this ref yet is asked now. */
 static int wait_for_source(struct view *v, struct err *err)
 {
@@ -82,14 +123,15 @@ static int wait_for_source(struct view *v, struct err *err)
                                      message,
                                      0,
                                      "source" };
-    if (tx_begin(v->c->store, TX_OBSERVE, &tx, err))
+    if (begin(v, TX_OBSERVE, &tx, err))
         return -1;
     if (v->repository.url && !is_asked && store_add_work(tx, "fetcher", v->repository.id, 0, err))
         return -1;
     bool keep = is_asked && v->repository.url; /* the fetcher has said it, perhaps with more */
     if ((!keep && find_condition(tx, &v->app, &finding, err)) ||
         store_set_wanted(tx, v->app.id, v->app.generation, NULL, NULL, v->app.wanted_release_id,
-                         err))
+                         err) ||
+        supersede(tx, v, NULL, err))
         return -1;
     return tx_commit(&tx, err);
 }
@@ -106,9 +148,10 @@ static int note_invalid(struct view *v, const struct err *failure, struct err *e
                                      "source" };
     auto_tx *tx = NULL;
 
-    if (tx_begin(v->c->store, TX_WRITE, &tx, err) || find_condition(tx, &v->app, &finding, err) ||
+    if (begin(v, TX_WRITE, &tx, err) || find_condition(tx, &v->app, &finding, err) ||
         store_set_wanted(tx, v->app.id, v->app.generation, v->ref.sha, NULL,
-                         v->app.wanted_release_id, err))
+                         v->app.wanted_release_id, err) ||
+        supersede(tx, v, NULL, err))
         return -1;
     return tx_commit(&tx, err);
 }
@@ -162,7 +205,7 @@ static int note_held(struct view *v, struct err *err)
     };
     auto_tx *tx = NULL;
 
-    if (tx_begin(v->c->store, TX_OBSERVE, &tx, err) || find_condition(tx, &v->app, &finding, err) ||
+    if (begin(v, TX_OBSERVE, &tx, err) || find_condition(tx, &v->app, &finding, err) ||
         store_set_wanted(tx, v->app.id, v->app.generation, v->app.wanted_sha,
                          v->app.wanted_build_id, v->app.wanted_release_id, err) ||
         store_add_work(tx, "synchronizer", v->app.id, 0, err) ||
@@ -210,22 +253,6 @@ static int want_build(struct tx *tx, struct view *v, struct build_row *build, st
     json_auto_t *data = json_pack("{s:s}", "build", build->id);
     return note_event(tx, &v->app, "build", "BuildQueued", data, err, "build %s is queued",
                       build->id);
-}
-
-/* The build that the app wanted before is dropped when nobody else wants it and it has not begun.
- */
-static int supersede(struct tx *tx, struct view *v, const struct build_row *build, struct err *err)
-{
-    const char *before = v->app.wanted_build_id;
-    bool dropped;
-
-    if (!before || strcmp(before, build->id) == 0)
-        return 0;
-    if (store_drop_unwanted_build(tx, before, &dropped, err))
-        return -1;
-    return dropped ? note_event(tx, &v->app, "build", "Superseded", NULL, err,
-                                "build %s is not needed any more", before)
-                   : 0;
 }
 
 static int find_build(struct tx *tx, struct view *v, const struct build_row *build, struct err *err)
@@ -325,7 +352,7 @@ static int settle(struct view *v, struct err *err)
     auto_build build = { 0 };
     auto_tx *tx = NULL;
 
-    if (tx_begin(v->c->store, TX_WRITE, &tx, err) || lift_hold(tx, v, err) ||
+    if (begin(v, TX_WRITE, &tx, err) || lift_hold(tx, v, err) ||
         want_build(tx, v, &build, err) || find_condition(tx, &v->app, &source, err) ||
         find_build(tx, v, &build, err))
         return -1;
@@ -338,34 +365,42 @@ static int settle(struct view *v, struct err *err)
                                 v->app.wanted_release_id, err)) {
         return -1;
     }
-    if (supersede(tx, v, &build, err))
+    if (supersede(tx, v, build.id, err))
         return -1;
     return tx_commit(&tx, err);
+}
+
+static int look(struct view *v, struct err *err)
+{
+    struct err failure = { 0 };
+
+    if (v->app.repository_id && !v->ref.sha)
+        return wait_for_source(v, err);
+    if (is_held(v))
+        return note_held(v, err);
+    int rc = make_key(v, err);
+    if (rc)
+        return rc < 0 ? -1 : 0;
+    if (settle(v, &failure) == 0)
+        return 0;
+    if (failure.class == ERR_EXISTS && *failure.field)
+        return note_invalid(v, &failure, err);
+    *err = failure;
+    return -1;
 }
 
 int registrar_step(struct controller *c, const char *app_id, int64_t *again_ms, struct err *err)
 {
     auto_view v = { .c = c };
-    struct err failure = { 0 };
-    (void)again_ms;
 
     if (load(&v, app_id, err))
         return err->class == ERR_NOT_FOUND ? 0 : -1;
-    if (v.app.deleting)
+    if (v.app.deleting || look(&v, err) == 0)
         return 0;
-    if (v.app.repository_id && !v.ref.sha)
-        return wait_for_source(&v, err);
-    if (is_held(&v))
-        return note_held(&v, err);
-    int rc = make_key(&v, err);
-    if (rc)
-        return rc < 0 ? -1 : 0;
-    if (settle(&v, &failure) == 0)
-        return 0;
-    if (failure.class == ERR_EXISTS && *failure.field)
-        return note_invalid(&v, &failure, err);
-    *err = failure;
-    return -1;
+    if (!v.has_moved)
+        return -1;
+    *again_ms = 0;
+    return 0;
 }
 
 int registrar_pass(struct controller *c, struct err *err)

@@ -17,6 +17,7 @@
 #include "controller/sync.h"
 #include "controller/wanted.h"
 #include "model/spec.h"
+#include "store/builds.h"
 #include "store/sites.h"
 #include "store/work.h"
 
@@ -180,10 +181,13 @@ static int remove_app(struct sync *s, struct err *err)
 {
     auto_tx *tx = NULL;
     const struct event event = { s->app.project_id, NULL, "app", "Deleted", s->app.name, NULL };
+    bool dropped;
 
     if (!s->app.deleting || s->instances.count)
         return 0;
     if (tx_begin(s->c->store, TX_WRITE, &tx, err) || store_remove_app(tx, s->app.id, err) ||
+        (s->app.wanted_build_id &&
+         store_drop_unwanted_build(tx, s->app.wanted_build_id, &dropped, err)) ||
         store_add_event(tx, &event, err) || store_add_work(tx, "janitor", "all", 0, err))
         return -1;
     s->again_ms = -1;
@@ -204,7 +208,7 @@ static int observe(struct sync *s, struct err *err)
 
 /* Live instances that are not all ready are looked at again soon; the back-off of a restart has its
  * own time. */
-static void watch_live(struct sync *s)
+static int watch_live(struct sync *s, struct err *err)
 {
     enum { STARTING_MS = 250, BROKEN_MS = 2000 };
     const struct running *live = sync_find(s, s->live.id);
@@ -213,6 +217,7 @@ static void watch_live(struct sync *s)
         sync_again(s, STARTING_MS);
     else if (live && live->stage != RELEASE_READY)
         sync_again(s, BROKEN_MS);
+    return live && live->stage == RELEASE_NO_IMAGE ? sync_rebuild(s, &s->live, err) : 0;
 }
 
 int synchronizer_step(struct controller *c, const char *app_id, int64_t *again_ms, struct err *err)
@@ -239,8 +244,7 @@ int synchronizer_step(struct controller *c, const char *app_id, int64_t *again_m
         *err = route_failure;
         return -1;
     }
-    watch_live(&s);
-    if ((is_rolling_out(&s) && sync_roll_out(&s, err)) || remove_app(&s, err))
+    if (watch_live(&s, err) || (is_rolling_out(&s) && sync_roll_out(&s, err)) || remove_app(&s, err))
         return -1;
     *again_ms = s.again_ms;
     return 0;

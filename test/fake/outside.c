@@ -9,7 +9,12 @@
 #include "base/mem.h"
 #include "model/spec.h"
 
-#define COPY(to, from) snprintf(to, sizeof(to), "%s", (from) ? (from) : "")
+#define COPY(to, from) copy(to, sizeof(to), from)
+
+static void copy(char *to, size_t size, const char *from)
+{
+    snprintf(to, size, "%s", from ? from : "");
+}
 
 static int fail_call(struct world *w, const char *what, struct err *err)
 {
@@ -20,6 +25,8 @@ static int fail_call(struct world *w, const char *what, struct err *err)
 static int call_begins(struct world *w, const char *what, bool is_away, struct err *err)
 {
     w->calls++;
+    if (w->meanwhile)
+        w->meanwhile(w, what);
     if (w->calls == w->fail.at && !w->fail.is_after)
         return fail_call(w, what, err);
     return is_away ? err_set(err, ERR_UNAVAILABLE, "%s: nobody answers", what) : 0;
@@ -80,14 +87,11 @@ static struct world_container *make_container(struct world *w, const struct app_
     return one;
 }
 
-static void live_on(struct world *w, struct world_container *one, bool may_start)
+static void live_on(struct world *w, struct world_container *one)
 {
     const struct world_image *image = behaviour(w, one->image);
 
-    if (one->state == INSTANCE_EXITED && may_start) {
-        one->state = INSTANCE_RUNNING;
-        one->started_ms = w->now_ms;
-    } else if (one->state != INSTANCE_EXITED && image->exits &&
+    if (one->state != INSTANCE_EXITED && image->exits &&
                w->now_ms - one->started_ms >= w->start_ms) {
         one->state = INSTANCE_EXITED;
     } else if (one->state == INSTANCE_RUNNING && !image->is_never_ready &&
@@ -139,8 +143,12 @@ static void run_release(struct world *w, const struct app_want *app,
         spec_process(release->spec, p, &process);
         for (int64_t i = 1; i <= process.replicas; i++) {
             struct world_container *one = make_container(w, app, release, &process, i);
-            live_on(w, one, release->replace_broken);
+            live_on(w, one);
             see(w, one, process.port, seen);
+            if (one->state == INSTANCE_EXITED && release->replace_broken) {
+                one->state = INSTANCE_RUNNING;
+                one->started_ms = w->now_ms;
+            }
         }
     }
 }

@@ -82,6 +82,7 @@ struct world {
     int64_t start_ms;     /* until an instance is ready */
     int64_t in_flight;    /* requests on every instance */
     size_t calls;         /* to the outside, so far */
+    void (*meanwhile)(struct world *w, const char *call); /* what others do during a call */
     struct {
         size_t at;             /* which call; 0: none */
         bool is_after;         /* it took effect, only its answer is lost */
