@@ -77,21 +77,34 @@ static int note_missing(struct tx *tx, const char *id, const char *name, struct 
                : 0;
 }
 
-static int note_commit(struct controller *c, struct tx *tx, const struct repository_row *repository,
-                       const char *name, const char *sha, struct err *err)
+/* The ref is at the commit, which is here. `commit` NULL: it was there before. */
+static int note_seen(struct tx *tx, const char *id, const char *name, const char *sha,
+                     const struct git_commit_info *commit, struct err *err)
 {
     auto_free char *message = xasprintf("`%s` is at %.12s", name, sha);
     const struct finding finding = { SOURCE_READY, CONDITION_TRUE, "CommitSeen", message, 0, NULL };
+    bool moved = false;
+
+    if (commit && (store_add_commit(tx, id, sha, commit->author, commit->message,
+                                    commit->authored_ms, err) ||
+                   store_set_ref(tx, id, name, sha, &moved, err)))
+        return -1;
+    return find_on_ref(tx, id, name, &finding, err) ||
+                   (moved && store_add_work_on_ref(tx, "registrar", id, name, err))
+               ? -1
+               : 0;
+}
+
+static int note_moved(struct controller *c, const struct repository_row *repository,
+                      const char *name, const char *sha, struct err *err)
+{
     struct git_commit_info commit = { 0 };
-    bool moved;
+    auto_tx *tx = NULL;
 
     if (c->source->read_commit(c->source->self, repository, sha, &commit, err))
         return -1;
-    int rc = store_add_commit(tx, repository->id, sha, commit.author, commit.message,
-                              commit.authored_ms, err) ||
-             store_set_ref(tx, repository->id, name, sha, &moved, err) ||
-             find_on_ref(tx, repository->id, name, &finding, err) ||
-             (moved && store_add_work_on_ref(tx, "registrar", repository->id, name, err));
+    int rc = tx_begin(c->store, TX_WRITE, &tx, err) ||
+             note_seen(tx, repository->id, name, sha, &commit, err) || tx_commit(&tx, err);
     git_commit_info_done(&commit);
     return rc ? -1 : 0;
 }
@@ -103,46 +116,68 @@ static int follow(struct controller *c, const struct repository_row *repository,
     bool is_same = known->sha && strcmp(known->sha, now->sha) == 0;
     auto_tx *tx = NULL;
 
-    if (*now->sha && !is_same &&
-        c->source->fetch(c->source->self, repository, now->name, now->sha, err))
-        return err_prefix(err, "fetching `%s`", known->name);
+    if (*now->sha && !is_same) {
+        if (c->source->fetch(c->source->self, repository, now->name, now->sha, err))
+            return err_prefix(err, "fetching `%s`", known->name);
+        return note_moved(c, repository, known->name, now->sha, err);
+    }
     if (tx_begin(c->store, is_same ? TX_OBSERVE : TX_WRITE, &tx, err))
         return -1;
-    if (*now->sha ? note_commit(c, tx, repository, known->name, now->sha, err)
-                  : note_missing(tx, repository->id, known->name, err))
+    if (is_same ? note_seen(tx, repository->id, known->name, now->sha, NULL, err)
+                : note_missing(tx, repository->id, known->name, err))
         return -1;
     return tx_commit(&tx, err);
+}
+
+/* A ref that cannot be followed does not stop the others; *first is the first such failure. */
+static int follow_all(struct controller *c, const struct repository_row *repository,
+                      const struct ref_list *wanted, const struct git_refs *now, struct err *first,
+                      struct err *err)
+{
+    for (size_t i = 0; i < now->count; i++) {
+        const struct ref_list one = { &wanted->items[i], 1 };
+        struct err failure = { 0 };
+        if (follow(c, repository, &wanted->items[i], &now->items[i], &failure) == 0)
+            continue;
+        if (!first->class)
+            *first = failure;
+        if (failure.class == ERR_STOPPED || note_failure(c, repository->id, &one, &failure, err))
+            return -1;
+    }
+    return 0;
 }
 
 static int poll_remote(struct controller *c, const struct repository_row *repository,
                        const struct ref_list *wanted, struct err *err)
 {
     auto_free const char **names = xcalloc(wanted->count, sizeof *names);
+    struct err failure = { 0 };
     struct git_refs now = { 0 };
 
     for (size_t i = 0; i < wanted->count; i++)
         names[i] = wanted->items[i].name;
-    if (c->source->refs(c->source->self, repository, names, wanted->count, &now, err))
-        return -1;
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < now.count; i++)
-        rc = follow(c, repository, &wanted->items[i], &now.items[i], err);
-    git_refs_done(&now);
-    return rc;
+    if (c->source->refs(c->source->self, repository, names, wanted->count, &now, &failure)) {
+        if (failure.class != ERR_STOPPED && note_failure(c, repository->id, wanted, &failure, err))
+            return -1;
+    } else {
+        int rc = follow_all(c, repository, wanted, &now, &failure, err);
+        git_refs_done(&now);
+        if (rc && failure.class != ERR_STOPPED)
+            return -1;
+    }
+    if (!failure.class)
+        return 0;
+    *err = failure;
+    return -1;
 }
 
 static int step_remote(struct controller *c, const struct repository_row *repository,
                        const struct ref_list *wanted, struct err *err)
 {
-    struct err failure = { 0 };
     auto_tx *tx = NULL;
 
-    if (wanted->count && poll_remote(c, repository, wanted, &failure)) {
-        if (failure.class != ERR_STOPPED && note_failure(c, repository->id, wanted, &failure, err))
-            return -1;
-        *err = failure;
+    if (wanted->count && poll_remote(c, repository, wanted, err))
         return -1;
-    }
     if (tx_begin(c->store, TX_OBSERVE, &tx, err) ||
         store_note_poll(tx, repository->id, NULL, NULL, err))
         return -1;
@@ -197,6 +232,22 @@ static int publish(struct controller *c, const struct repository_row *repository
     return tx_commit(&tx, err);
 }
 
+/* A branch that cannot be moved does not stop the others. */
+static int publish_all(struct controller *c, const struct repository_row *repository,
+                       const struct ref_list *refs, struct err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < refs->count; i++) {
+        struct err failure = { 0 };
+        if (publish(c, repository, &refs->items[i], &failure) && rc == 0) {
+            *err = failure;
+            rc = -1;
+        }
+    }
+    return rc;
+}
+
 int fetcher_step(struct controller *c, const char *repository_id, int64_t *again_ms,
                  struct err *err)
 {
@@ -215,10 +266,7 @@ int fetcher_step(struct controller *c, const char *repository_id, int64_t *again
         *again_ms = c->config->fetch_ms;
         return step_remote(c, &repository, &wanted, err);
     }
-    for (size_t i = 0; i < wanted.count; i++)
-        if (publish(c, &repository, &wanted.items[i], err))
-            return -1;
-    return 0;
+    return publish_all(c, &repository, &wanted, err);
 }
 
 int fetcher_pass(struct controller *c, struct err *err)

@@ -52,17 +52,30 @@ int sync_supersede(struct sync *s, const char *why, struct err *err)
  * --------------------------------------------------------------------------------------------------------
  */
 
-static json_t *routes_of(const struct release_row *release)
+static void add_routes(json_t *list, const struct release_row *release)
 {
-    json_t *list = json_array();
-
     for (size_t i = 0; i < spec_route_count(release->spec); i++) {
         struct route_spec route;
         spec_route(release->spec, i, &route);
         json_array_append_new(list,
                               json_pack("{s:s, s:s}", "host", route.host, "path", route.path));
     }
-    return list;
+}
+
+/* Claims that neither this release nor the one that is wanted by now needs are given up. */
+static int give_up_routes(struct tx *tx, struct sync *s, struct err *err)
+{
+    json_auto_t *keep = json_array();
+    auto_app now = { 0 };
+    auto_release next = { 0 };
+
+    add_routes(keep, &s->wanted);
+    if (store_get_app(tx, s->app.id, &now, err) ||
+        (now.wanted_release_id && store_get_release(tx, now.wanted_release_id, &next, err)))
+        return -1;
+    if (next.id)
+        add_routes(keep, &next);
+    return store_release_routes(tx, s->app.id, keep, err);
 }
 
 static int note_live(struct tx *tx, struct sync *s, struct err *err)
@@ -74,7 +87,6 @@ static int note_live(struct tx *tx, struct sync *s, struct err *err)
 
 static int go_live(struct sync *s, struct err *err)
 {
-    json_auto_t *routes = routes_of(&s->wanted);
     auto_tx *tx = NULL;
 
     if (tx_begin(s->c->store, TX_WRITE, &tx, err) ||
@@ -82,7 +94,7 @@ static int go_live(struct sync *s, struct err *err)
         (s->live.id && store_set_release_state(tx, s->live.id, "retired", err)) ||
         store_set_release_state(tx, s->wanted.id, "live", err) ||
         store_end_rollout(tx, s->rollout.id, "live", NULL, err) ||
-        store_release_routes(tx, s->app.id, routes, err) || note_live(tx, s, err) ||
+        give_up_routes(tx, s, err) || note_live(tx, s, err) ||
         note_event(tx, &s->app, "rollout", "RolloutLive", NULL, err, "v%lld is live",
                    (long long)s->wanted.number) ||
         (s->app.repository_id && store_add_work(tx, "fetcher", s->app.repository_id, 0, err)) ||

@@ -11,6 +11,7 @@
 #include "model/spec.h"
 #include "store/builds.h"
 #include "store/releases.h"
+#include "store/sites.h"
 #include "store/work.h"
 
 enum { NAME_MAX_LEN = 40 };
@@ -327,6 +328,29 @@ static int place_hold(struct tx *tx, struct app_row *app, const char *reason, bo
     return note_event(tx, app, "app", reason, NULL, err, "%s", message);
 }
 
+/* What the registrar does for a release that becomes wanted: its hosts are claimed, its site is
+ * wanted. An artifact that the janitor removed cannot come back while the app is held. */
+static int prepare_release(struct tx *tx, const struct app_row *app,
+                           const struct release_row *release, struct err *err)
+{
+    bool changed;
+
+    if (!release->ref) {
+        err_set(err, ERR_CONFLICT, "what v%lld was made of is not kept any more",
+                (long long)release->number);
+        return err_hint(err, "push its commit again: it is built anew");
+    }
+    for (size_t i = 0; i < spec_route_count(release->spec); i++) {
+        struct route_spec route;
+        spec_route(release->spec, i, &route);
+        if (store_claim_route(tx, app->id, route.host, route.path, err))
+            return -1;
+    }
+    return spec_is_site(release->spec)
+               ? store_want_site(tx, release->artifact, true, &changed, err)
+               : 0;
+}
+
 static int roll_back(struct tx *tx, struct app_row *app, const struct release_row *release,
                      const char *author, struct err *err)
 {
@@ -335,7 +359,8 @@ static int roll_back(struct tx *tx, struct app_row *app, const struct release_ro
                   (long long)release->number, author);
     bool forgotten;
 
-    if (place_hold(tx, app, "RolledBack", false, message, err) ||
+    if (prepare_release(tx, app, release, err) ||
+        place_hold(tx, app, "RolledBack", false, message, err) ||
         store_forget_rejection(tx, release->id, &forgotten, err) ||
         store_set_wanted(tx, app->id, app->generation, release->sha, NULL, release->id, err))
         return -1;

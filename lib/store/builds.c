@@ -304,6 +304,19 @@ int store_get_artifact(struct tx *tx, const char *digest, struct artifact_row *a
                     ARGS(T(digest)));
 }
 
+int store_retire_artifact(struct tx *tx, const char *digest, struct err *err)
+{
+    return sql_run(tx, err, "UPDATE builds SET artifact = NULL WHERE artifact = ?", T(digest));
+}
+
+int store_remove_retired_artifact(struct tx *tx, const char *digest, struct err *err)
+{
+    return sql_run(tx, err,
+                   "DELETE FROM artifacts WHERE digest = ?1 AND NOT EXISTS (SELECT 1 FROM builds "
+                   "WHERE artifact = ?1)",
+                   T(digest));
+}
+
 int store_remove_artifact(struct tx *tx, const char *digest, struct err *err)
 {
     return sql_run(tx, err, "DELETE FROM artifacts WHERE digest = ?", T(digest));

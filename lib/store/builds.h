@@ -78,6 +78,10 @@ void artifact_row_done(struct artifact_row *artifact);
 #define auto_artifact __attribute__((__cleanup__(artifact_row_done))) struct artifact_row
 int store_get_artifact(struct tx *tx, const char *digest, struct artifact_row *artifact,
                        struct err *err);
+/* No build leads to it any more; the row stays until what it stands for is removed. */
+int store_retire_artifact(struct tx *tx, const char *digest, struct err *err);
+/* Unless a build made it again since. */
+int store_remove_retired_artifact(struct tx *tx, const char *digest, struct err *err);
 /* The artifact is gone: its builds keep their rows, but will be built again when wanted. */
 int store_remove_artifact(struct tx *tx, const char *digest, struct err *err);
 /* Artifacts that no release keeps: neither live, wanted, nor among the last `keep` of its app.
