@@ -17,6 +17,7 @@
 #include "controller/sync.h"
 #include "controller/wanted.h"
 #include "model/spec.h"
+#include "store/builds.h"
 #include "store/sites.h"
 #include "store/work.h"
 
@@ -185,10 +186,13 @@ static int remove_app(struct sync *s, struct err *err)
 {
     auto_tx *tx = NULL;
     const struct event event = { s->app.project_id, NULL, "app", "Deleted", s->app.name, NULL };
+    bool dropped;
 
     if (!s->app.deleting || s->instances.count)
         return 0;
     if (tx_begin(s->c->store, TX_WRITE, &tx, err) || store_remove_app(tx, s->app.id, err) ||
+        (s->app.wanted_build_id &&
+         store_drop_unwanted_build(tx, s->app.wanted_build_id, &dropped, err)) ||
         store_add_event(tx, &event, err) || store_add_work(tx, "janitor", "all", 0, err))
         return -1;
     s->again_ms = -1;
