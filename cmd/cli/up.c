@@ -117,14 +117,23 @@ static _Noreturn void become_background(struct up *up)
 
 /* ---- coming up, seen from the outside ------------------------------------------------------- */
 
-static bool api_answers(struct http_client *http, const struct installation *in)
+/* The status that is answered; 0 when none is. */
+static long ask(struct http_client *http, const char *url)
 {
-    auto_free char *url = xasprintf("%s/api/v1/system", in->api_url);
     struct http_call call = { .method = "GET", .url = url, .timeout_ms = ANSWER_MS };
     auto_http_answer answer = { 0 };
     struct err err = { 0 };
 
-    return http_client_run(http, &call, &answer, &err) == 0 && answer.status == 200;
+    return http_client_run(http, &call, &answer, &err) ? 0 : (long)answer.status;
+}
+
+/* The router answers any status to somebody who asks for no app. */
+static bool both_answer(struct http_client *http, const struct installation *in)
+{
+    auto_free char *api = xasprintf("%s/api/v1/system", in->api_url),
+                   *router = xasprintf("http://127.0.0.1:%lld/", (long long)in->settings.http_port);
+
+    return ask(http, api) == 200 && ask(http, router) != 0;
 }
 
 /* The end of a log file, for the error. */
@@ -154,16 +163,16 @@ static int explain_down(const struct installation *in, struct err *err)
         auto_free char *path = supervisor_pid_path(in->run_dir, child->name);
         pid_t pid;
         auto_fd int pidfd = pidfile_open(path, &pid);
-        if (pidfd >= 0 || child->wait_for)
+        if (pidfd >= 0 || (child->wait_for && !fs_exists(child->wait_for)))
             continue;
         auto_free char *line = last_line(in, child->name);
         err_set(err, ERR_UNAVAILABLE, "%s does not stay up: %s", child->name, line);
         return err_hint(err, "all it said is in %s/%s.log; `evenkeel down` stops the rest",
                         in->log_dir, child->name);
     }
-    err_set(err, ERR_TIMEOUT, "the API does not answer at %s after %d s", in->api_url,
-            READY_MS / 1000);
-    return err_hint(err, "look into %s; is the port used by something else?", in->log_dir);
+    err_set(err, ERR_TIMEOUT, "API or router do not answer after %d s (%s, port %lld)",
+            READY_MS / 1000, in->api_url, (long long)in->settings.http_port);
+    return err_hint(err, "look into %s", in->log_dir);
 }
 
 static int wait_ready(const struct installation *in, pid_t supervisor, struct err *err)
@@ -172,7 +181,7 @@ static int wait_ready(const struct installation *in, pid_t supervisor, struct er
     int64_t end_ms = clock_mono_ms(clock_system()) + READY_MS;
 
     while (clock_mono_ms(clock_system()) < end_ms) {
-        if (fs_exists(in->token_path) && api_answers(http, in))
+        if (fs_exists(in->token_path) && both_answer(http, in))
             return 0;
         if (waitpid(supervisor, NULL, WNOHANG) == supervisor) {
             auto_free char *line = last_line(in, "supervisor");
@@ -206,6 +215,7 @@ static int start(struct cli *cli, struct up *up, struct err *err)
 
     if (installation_open(cli, &up->installation, err) ||
         installation_lock(&up->installation, &lock, err) ||
+        installation_check_ports(&up->installation, err) ||
         installation_prepare(&up->installation, &up->is_changed, err))
         return -1;
     return cli_has(cli, OPT_BACKGROUND) ? start_background(cli, up, err) : supervise(up, err);
