@@ -4,7 +4,7 @@
 
 #define UP_OPTIONS                                                                                 \
     (OPT(DATA) | OPT(HTTP_PORT) | OPT(API_PORT) | OPT(DOMAIN) | OPT(PREFIX) | OPT(NETWORK_RANGE) | \
-     OPT(FOREGROUND) | OPT(BACKGROUND))
+     OPT(FOREGROUND) | OPT(BACKGROUND) | OPT(REPLACE))
 
 /* clang-format off */
 const struct command commands[] = {
