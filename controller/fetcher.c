@@ -77,39 +77,59 @@ static int note_missing(struct tx *tx, const char *id, const char *name, struct 
                : 0;
 }
 
-static int note_commit(struct controller *c, struct tx *tx, const struct repository_row *repository,
-                       const char *name, const char *sha, struct err *err)
+/* The ref is where it was: only what is said of it may have to change. */
+static int note_same(struct tx *tx, const struct repository_row *repository,
+                     const struct ref_row *known, struct err *err)
 {
-    auto_free char *message = xasprintf("`%s` is at %.12s", name, sha);
+    auto_free char *message = xasprintf("`%s` is at %.12s", known->name, known->sha);
     const struct finding finding = { SOURCE_READY, CONDITION_TRUE, "CommitSeen", message, 0, NULL };
-    struct git_commit_info commit = { 0 };
+
+    return find_on_ref(tx, repository->id, known->name, &finding, err);
+}
+
+static int note_commit(struct tx *tx, const struct repository_row *repository, const char *name,
+                       const char *sha, const struct git_commit_info *commit, struct err *err)
+{
+    const struct ref_row now = { .name = (char *)(uintptr_t)name, .sha = (char *)(uintptr_t)sha };
     bool moved;
 
-    if (c->source->read_commit(c->source->self, repository, sha, &commit, err))
-        return -1;
-    int rc = store_add_commit(tx, repository->id, sha, commit.author, commit.message,
-                              commit.authored_ms, err) ||
-             store_set_ref(tx, repository->id, name, sha, &moved, err) ||
-             find_on_ref(tx, repository->id, name, &finding, err) ||
-             (moved && store_add_work_on_ref(tx, "registrar", repository->id, name, err));
+    return store_add_commit(tx, repository->id, sha, commit->author, commit->message,
+                            commit->authored_ms, err) ||
+                   store_set_ref(tx, repository->id, name, sha, &moved, err) ||
+                   note_same(tx, repository, &now, err) ||
+                   store_add_work_on_ref(tx, "registrar", repository->id, name, err)
+               ? -1
+               : 0;
+}
+
+/* Fetched first, recorded after. */
+static int move(struct controller *c, const struct repository_row *repository, const char *name,
+                const struct git_ref *now, struct err *err)
+{
+    struct git_commit_info commit = { 0 };
+    auto_tx *tx = NULL;
+
+    if (c->source->fetch(c->source->self, repository, now->name, now->sha, err) ||
+        c->source->read_commit(c->source->self, repository, now->sha, &commit, err))
+        return err_prefix(err, "fetching `%s`", name);
+    int rc = tx_begin(c->store, TX_WRITE, &tx, err) ||
+             note_commit(tx, repository, name, now->sha, &commit, err) || tx_commit(&tx, err);
     git_commit_info_done(&commit);
     return rc ? -1 : 0;
 }
 
-/* One ref as the remote has it now. Fetched first, recorded after. */
+/* One ref as the remote has it now. */
 static int follow(struct controller *c, const struct repository_row *repository,
                   const struct ref_row *known, const struct git_ref *now, struct err *err)
 {
     bool is_same = known->sha && strcmp(known->sha, now->sha) == 0;
     auto_tx *tx = NULL;
 
-    if (*now->sha && !is_same &&
-        c->source->fetch(c->source->self, repository, now->name, now->sha, err))
-        return err_prefix(err, "fetching `%s`", known->name);
-    if (tx_begin(c->store, is_same ? TX_OBSERVE : TX_WRITE, &tx, err))
-        return -1;
-    if (*now->sha ? note_commit(c, tx, repository, known->name, now->sha, err)
-                  : note_missing(tx, repository->id, known->name, err))
+    if (*now->sha && !is_same)
+        return move(c, repository, known->name, now, err);
+    if (tx_begin(c->store, TX_OBSERVE, &tx, err) ||
+        (is_same ? note_same(tx, repository, known, err)
+                 : note_missing(tx, repository->id, known->name, err)))
         return -1;
     return tx_commit(&tx, err);
 }

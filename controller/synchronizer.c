@@ -141,7 +141,8 @@ static int find_converged(struct tx *tx, struct sync *s, struct err *err)
     bool is_live;
     if (wanted_is_live(tx, &s->app, NULL, &is_live, err))
         return -1;
-    return find_condition(tx, &s->app, is_live || s->app.hold ? &good : &waiting, err);
+    bool is_good = is_live || (s->app.hold && s->live.id);
+    return find_condition(tx, &s->app, is_good ? &good : &waiting, err);
 }
 
 static int note_conditions(struct sync *s, struct err *err)
@@ -152,6 +153,9 @@ static int note_conditions(struct sync *s, struct err *err)
     if (tx_begin(s->c->store, TX_OBSERVE, &tx, err))
         return -1;
     if (last && (find_image(tx, s, last, err) || find_instances(tx, s, last, err)))
+        return -1;
+    if (!s->app.running && (store_clear_condition(tx, s->app.id, IMAGE_PRESENT, err) ||
+                            store_clear_condition(tx, s->app.id, INSTANCES_READY, err)))
         return -1;
     if (!is_rolling_out(s) && find_converged(tx, s, err))
         return -1;
@@ -164,6 +168,7 @@ static int note_unknown(struct sync *s, const struct err *failure, struct err *e
     const struct finding finding = { INSTANCES_READY,
                                      CONDITION_UNKNOWN,
                                      failure->class == ERR_UNAVAILABLE ? "BackendUnavailable"
+                                     : failure->class == ERR_EXISTS    ? "NameTaken"
                                                                        : "BackendFailed",
                                      failure->text,
                                      1000,
@@ -204,7 +209,7 @@ static int observe(struct sync *s, struct err *err)
 
 /* Live instances that are not all ready are looked at again soon; the back-off of a restart has its
  * own time. */
-static void watch_live(struct sync *s)
+static int watch_live(struct sync *s, struct err *err)
 {
     enum { STARTING_MS = 250, BROKEN_MS = 2000 };
     const struct running *live = sync_find(s, s->live.id);
@@ -213,6 +218,7 @@ static void watch_live(struct sync *s)
         sync_again(s, STARTING_MS);
     else if (live && live->stage != RELEASE_READY)
         sync_again(s, BROKEN_MS);
+    return live && live->stage == RELEASE_NO_IMAGE ? sync_rebuild(s, &s->live, err) : 0;
 }
 
 int synchronizer_step(struct controller *c, const char *app_id, int64_t *again_ms, struct err *err)
@@ -239,16 +245,16 @@ int synchronizer_step(struct controller *c, const char *app_id, int64_t *again_m
         *err = route_failure;
         return -1;
     }
-    watch_live(&s);
-    if ((is_rolling_out(&s) && sync_roll_out(&s, err)) || remove_app(&s, err))
+    if (watch_live(&s, err) || (is_rolling_out(&s) && sync_roll_out(&s, err)) ||
+        remove_app(&s, err))
         return -1;
     *again_ms = s.again_ms;
     return 0;
 }
 
 /* One listing of what runs, compared by name with what is written down: apps that miss an instance
- * are looked at. Nothing listed at all although instances are on record is believed only when the
- * backend says so twice: see janitor.c for the other direction. */
+ * are looked at, each by its own step, which asks the backend again. See janitor.c for the other
+ * direction: what runs and is not written down. */
 int synchronizer_pass(struct controller *c, struct err *err)
 {
     struct owned_list owned = { 0 };
