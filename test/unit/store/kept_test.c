@@ -1,12 +1,13 @@
 /* Who has what: hosts and instance names between apps, artifacts between releases, builds between
  * those who want them. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 #include "base/mem.h"
 #include "store/apps.h"
