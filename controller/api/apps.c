@@ -1,4 +1,4 @@
-/* apps.create, list, get, update, delete, deploy, rollback, hold, resume; env.* */
+/* apps.create, list, get, update, delete, deploy, restart, rollback, hold, resume; env.* */
 #include <stdlib.h>
 #include <string.h>
 
@@ -366,6 +366,51 @@ int apps_deploy(struct rpc_call *call, const json_t *params, json_t **result, st
         store_add_work(tx, "synchronizer", app.id, 0, err) ||
         note_event(tx, &app, "app", "DeployAsked", NULL, err, "deploy asked for by %s",
                    caller.name) ||
+        tx_commit(&tx, err))
+        return -1;
+    *result = json_pack("{s:s, s:s?, s:I}", "app", app.name, "commit", app.wanted_sha, "seq", seq);
+    return 0;
+}
+
+/* Only what runs as it is wanted can be restarted: elsewhere the new release would not go live. */
+static int check_restart(struct tx *tx, const struct app_row *app, struct err *err)
+{
+    auto_release live = { 0 };
+
+    if (app->deleting)
+        return err_set(err, ERR_CONFLICT, "%s is being destroyed", app->name);
+    if (!app->running || !app->live_release_id) {
+        err_set(err, ERR_CONFLICT, "%s %s: there is nothing to restart", app->name,
+                app->running ? "is not live" : "is stopped");
+        return err_hint(err, app->running ? "`evenkeel explain` says why" : "`evenkeel start`");
+    }
+    if (app->hold) {
+        err_set(err, ERR_CONFLICT, "%s is held where it is", app->name);
+        return err_hint(err, "`evenkeel resume` ends the hold");
+    }
+    if (store_get_release(tx, app->live_release_id, &live, err))
+        return -1;
+    return spec_is_site(live.spec)
+               ? err_set(err, ERR_CONFLICT, "%s is a site: nothing of it runs", app->name)
+               : 0;
+}
+
+/* Another number in deploy.restart makes another release of the same artifact, which goes live as
+ * any other: no instance stops before its successor serves. */
+int apps_restart(struct rpc_call *call, const json_t *params, json_t **result, struct err *err)
+{
+    auto_caller caller = { 0 };
+    auto_app app = { 0 };
+    auto_tx *tx = NULL;
+    int64_t seq, generation;
+
+    if (api_app(call, params, TX_WRITE, &caller, &tx, &app, err) || check_restart(tx, &app, err) ||
+        store_last_event(tx, &seq, err) ||
+        note_event(tx, &app, "app", "RestartAsked", NULL, err, "restart asked for by %s",
+                   caller.name))
+        return -1;
+    json_auto_t *change = json_pack("{s:{s:I}}", "deploy", "restart", app.generation + 1);
+    if (change_overlay(api_controller(call), tx, &app, change, caller.name, &generation, err) ||
         tx_commit(&tx, err))
         return -1;
     *result = json_pack("{s:s, s:s?, s:I}", "app", app.name, "commit", app.wanted_sha, "seq", seq);

@@ -28,7 +28,6 @@ struct watch {
 static enum pump_result pump_watch(struct rpc_call *call, void *arg)
 {
     struct watch *w = arg;
-    json_auto_t *answer = NULL;
     auto_tx *tx = NULL;
     struct err err = { 0 };
 

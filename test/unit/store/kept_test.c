@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <cmocka.h>
+
 #include "base/mem.h"
 #include "store/apps.h"
 #include "store/builds.h"
