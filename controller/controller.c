@@ -295,10 +295,14 @@ static int remove_networks(struct store *store, struct backend *backend, struct 
         store_list_projects(tx, NULL, NULL, 1 << 20, &projects, err))
         return -1;
     tx_rollback(&tx);
-    json_array_foreach(projects, i, one)
+    json_array_foreach(projects, i, one) {
+        struct err failure = { 0 };
         if (backend->remove_network(backend->self, json_string_value(json_object_get(one, "name")),
-                                    err))
-            return -1;
+                                    &failure) == 0)
+            continue;
+        if (failure.class != ERR_DENIED) /* another installation's is not ours to remove */
+            return *err = failure, -1;
+    }
     return 0;
 }
 

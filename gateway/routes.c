@@ -10,6 +10,9 @@
 
 /* Sorted by pattern, then method. */
 static const struct route routes[] = {
+    { "GET", "/agents", "agents.list", 200, 0, NULL },
+    { "POST", "/agents", "agents.create", 201, 0, NULL },
+    { "DELETE", "/agents/{kind}/{name}", "agents.delete", 204, 0, NULL },
     { "GET", "/builds/{build}", "builds.get", 200, 0, NULL },
     { "POST", "/builds/{build}/cancel", "builds.cancel", 202, 0, NULL },
     { "GET", "/builds/{build}/log", "builds.log", 200, ROUTE_EVENTS, "offset" },

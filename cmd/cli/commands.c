@@ -8,6 +8,9 @@
 
 /* clang-format off */
 const struct command commands[] = {
+    { "agents",   "create",  "KIND NAME",    "make a token for a builder, gateway or ssgen on another machine", 0, agents_create },
+    { "agents",   "delete",  "KIND NAME",    "end an agent's token", 0, agents_delete },
+    { "agents",   "list",    "",             "agents on other machines", 0, agents_list },
     { "apps",     "create",  "NAME",         "make an app; its code is pushed to it, or comes from --repository", OPT(REPOSITORY) | OPT(REF) | OPT(FILE), apps_create },
     { "apps",     "destroy", "NAME",         "remove an app with all that runs of it", OPT(YES) | OPT(CONFIRM), apps_destroy },
     { "apps",     "info",    "[NAME]",       "all about an app", OPT(APP), apps_info },

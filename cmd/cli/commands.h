@@ -5,6 +5,9 @@
 
 #include "cmd/cli/cli.h"
 
+int agents_create(struct cli *cli, struct err *err);
+int agents_delete(struct cli *cli, struct err *err);
+int agents_list(struct cli *cli, struct err *err);
 int apps_create(struct cli *cli, struct err *err);
 int apps_destroy(struct cli *cli, struct err *err);
 int apps_hold(struct cli *cli, struct err *err);

@@ -130,7 +130,9 @@ int app_view_finish(struct controller *c, struct tx *tx, json_t *row, struct err
     json_object_set_new(row, "conditions", conditions);
     json_object_set_new(row, "phase", json_string(phase_of(row, conditions)));
     json_object_set_new(row, "urls", app_urls(c->config, json_is_object(spec) ? spec : NULL));
-    if (!json_is_null(json_object_get(row, "repository")))
+    bool is_hosted = json_is_string(json_object_get(row, "repository")) &&
+                     json_is_null(json_object_get(row, "url"));
+    if (is_hosted)
         json_object_set_new(row, "url",
                             json_sprintf("%s/git/%s/%s.git", c->config->api_url,
                                          json_string_value(json_object_get(row, "project")),

@@ -4,6 +4,9 @@
 
 #include "controller/api/api.h"
 
+int agents_create(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
+int agents_delete(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
+int agents_list(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
 int apps_create(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
 int apps_delete(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
 int apps_deploy(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);

@@ -102,7 +102,7 @@ int store_find_app(struct tx *tx, const char *project_id, const char *name, stru
 }
 
 #define SHOWN                                                                                     \
-    "SELECT a.id, a.name, p.name AS project, r.name AS repository, a.ref, a.generation, "         \
+    "SELECT a.id, a.name, p.name AS project, r.name AS repository, r.url, a.ref, a.generation, "  \
     "a.observed_generation, "                                                                     \
     "a.running, a.deleting AS is_deleting, a.hold AS \"hold:json\", a.wanted_sha AS "             \
     "wanted_commit, "                                                                             \

@@ -170,6 +170,19 @@ int store_set_agent(struct tx *tx, const char *kind, const char *name, const cha
                    T(kind), T(name), T(hash), N(tx_now(tx)));
 }
 
+int store_remove_agent(struct tx *tx, const char *kind, const char *name, struct err *err)
+{
+    if (sql_run(tx, err, "DELETE FROM agents WHERE kind = ? AND name = ?", T(kind), T(name)))
+        return -1;
+    return sql_changes(tx) ? 0 : err_set(err, ERR_NOT_FOUND, "no such agent");
+}
+
+int store_list_agents(struct tx *tx, json_t **agents, struct err *err)
+{
+    return sql_rows(tx, err, agents,
+                    "SELECT kind, name, created_at FROM agents ORDER BY kind, name", ARGS());
+}
+
 int store_get_setting(struct tx *tx, const char *name, char **value, struct err *err)
 {
     return find_text(tx, err, value, "setting", "SELECT value FROM settings WHERE name = ?",

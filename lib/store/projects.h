@@ -45,6 +45,8 @@ int store_agent_hash(struct tx *tx, const char *kind, const char *name, char **h
                      struct err *err);
 int store_set_agent(struct tx *tx, const char *kind, const char *name, const char *hash,
                     struct err *err);
+int store_remove_agent(struct tx *tx, const char *kind, const char *name, struct err *err);
+int store_list_agents(struct tx *tx, json_t **agents, struct err *err);
 
 /* ERR_NOT_FOUND when it was never set. */
 int store_get_setting(struct tx *tx, const char *name, char **value, struct err *err);
