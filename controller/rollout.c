@@ -72,9 +72,21 @@ static int note_live(struct tx *tx, struct sync *s, struct err *err)
     return find_condition(tx, &s->app, &finding, err);
 }
 
-static int go_live(struct sync *s, struct err *err)
+/* The routes that it does not have are free again, unless another release is wanted by now: what
+ * that one has claimed is left to its own rollout. */
+static int free_routes(struct tx *tx, struct sync *s, struct err *err)
 {
     json_auto_t *routes = routes_of(&s->wanted);
+    auto_app now = { 0 };
+
+    if (store_get_app(tx, s->app.id, &now, err))
+        return -1;
+    bool is_wanted = now.wanted_release_id && strcmp(now.wanted_release_id, s->wanted.id) == 0;
+    return is_wanted ? store_release_routes(tx, s->app.id, routes, err) : 0;
+}
+
+static int go_live(struct sync *s, struct err *err)
+{
     auto_tx *tx = NULL;
 
     if (tx_begin(s->c->store, TX_WRITE, &tx, err) ||
@@ -82,7 +94,7 @@ static int go_live(struct sync *s, struct err *err)
         (s->live.id && store_set_release_state(tx, s->live.id, "retired", err)) ||
         store_set_release_state(tx, s->wanted.id, "live", err) ||
         store_end_rollout(tx, s->rollout.id, "live", NULL, err) ||
-        store_release_routes(tx, s->app.id, routes, err) || note_live(tx, s, err) ||
+        free_routes(tx, s, err) || note_live(tx, s, err) ||
         note_event(tx, &s->app, "rollout", "RolloutLive", NULL, err, "v%lld is live",
                    (long long)s->wanted.number) ||
         (s->app.repository_id && store_add_work(tx, "fetcher", s->app.repository_id, 0, err)) ||
