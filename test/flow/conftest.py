@@ -93,6 +93,7 @@ class Evenkeel:
         # A /16 of its own out of 10.96.0.0/11, away from the default range, Docker's pools and other runs.
         self.network_range = f"10.{96 + self.number % 32}.0.0/16"
         self.home = Path(tempfile.mkdtemp(prefix="ekt-"))
+        self.home.chmod(0o711)  # nginx's workers have another user
         self.data = self.home / "data"
         self.http_port, self.api_port = free_port(), free_port()
         self.env = {
