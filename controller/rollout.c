@@ -155,18 +155,18 @@ static int reject(struct sync *s, const struct running *run, const char *why, st
  * --------------------------------------------------------------------------------------------------
  */
 
-/* An image of this daemon alone that is gone cannot be pulled: its artifact is forgotten, and the
- * registrar has it built again. */
-static int rebuild(struct sync *s, struct err *err)
+/* An image of this daemon alone that is gone cannot be pulled: its artifact is forgotten and built
+ * again, also for an app that is held or whose newer release was rejected. */
+int sync_rebuild(struct sync *s, const struct release_row *release, struct err *err)
 {
     auto_tx *tx = NULL;
 
-    if (!s->wanted.ref || !text_starts(s->wanted.ref, "sha256:"))
+    if (!release->ref || !text_starts(release->ref, "sha256:"))
         return 0;
     if (tx_begin(s->c->store, TX_WRITE, &tx, err) ||
-        store_remove_artifact(tx, s->wanted.artifact, err) ||
+        store_rebuild_artifact(tx, release->artifact, err) ||
         note_event(tx, &s->app, "build", "ImageMissing", NULL, err,
-                   "the image of v%lld is gone; it is built again", (long long)s->wanted.number) ||
+                   "the image of v%lld is gone; it is built again", (long long)release->number) ||
         store_add_work(tx, "registrar", s->app.id, 0, err))
         return -1;
     return tx_commit(&tx, err);
@@ -225,7 +225,7 @@ int sync_roll_out(struct sync *s, struct err *err)
         return reject(s, run, "an instance ended again and again", err);
     if (s->rollout.elapsed_ms >= deploy.timeout_ms)
         return reject(s, run, "not every instance was ready within deploy.timeout", err);
-    if (run->stage == RELEASE_NO_IMAGE && rebuild(s, err))
+    if (run->stage == RELEASE_NO_IMAGE && sync_rebuild(s, &s->wanted, err))
         return -1;
     sync_again(s, look_again_ms(s));
     return 0;

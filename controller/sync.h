@@ -60,6 +60,8 @@ void sync_drain(struct sync *s);
 
 /* rollout.c: one step from wanted to live. */
 int sync_roll_out(struct sync *s, struct err *err);
+/* rollout.c: the image of a release that should run is gone. */
+int sync_rebuild(struct sync *s, const struct release_row *release, struct err *err);
 /* rollout.c: ends a rollout that is not wanted any more. */
 int sync_supersede(struct sync *s, const char *why, struct err *err);
 

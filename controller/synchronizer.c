@@ -204,7 +204,7 @@ static int observe(struct sync *s, struct err *err)
 
 /* Live instances that are not all ready are looked at again soon; the back-off of a restart has its
  * own time. */
-static void watch_live(struct sync *s)
+static int watch_live(struct sync *s, struct err *err)
 {
     enum { STARTING_MS = 250, BROKEN_MS = 2000 };
     const struct running *live = sync_find(s, s->live.id);
@@ -213,6 +213,7 @@ static void watch_live(struct sync *s)
         sync_again(s, STARTING_MS);
     else if (live && live->stage != RELEASE_READY)
         sync_again(s, BROKEN_MS);
+    return live && live->stage == RELEASE_NO_IMAGE ? sync_rebuild(s, &s->live, err) : 0;
 }
 
 int synchronizer_step(struct controller *c, const char *app_id, int64_t *again_ms, struct err *err)
@@ -239,8 +240,7 @@ int synchronizer_step(struct controller *c, const char *app_id, int64_t *again_m
         *err = route_failure;
         return -1;
     }
-    watch_live(&s);
-    if ((is_rolling_out(&s) && sync_roll_out(&s, err)) || remove_app(&s, err))
+    if (watch_live(&s, err) || (is_rolling_out(&s) && sync_roll_out(&s, err)) || remove_app(&s, err))
         return -1;
     *again_ms = s.again_ms;
     return 0;

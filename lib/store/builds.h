@@ -80,6 +80,8 @@ int store_get_artifact(struct tx *tx, const char *digest, struct artifact_row *a
                        struct err *err);
 /* The artifact is gone: its builds keep their rows, but will be built again when wanted. */
 int store_remove_artifact(struct tx *tx, const char *digest, struct err *err);
+/* The same, and the newest of its builds is queued at once. */
+int store_rebuild_artifact(struct tx *tx, const char *digest, struct err *err);
 /* Artifacts that no release keeps: neither live, wanted, nor among the last `keep` of its app.
  * Older than an hour. */
 int store_unkept_artifacts(struct tx *tx, int64_t keep, int64_t limit, struct id_list *list,

@@ -124,7 +124,7 @@ class App:
 class Wrk:
     """wrk with 16 connections that are kept, until the end of the block; then `failures` must be 0."""
 
-    def __init__(self, evenkeel, host, pause_ms=4):
+    def __init__(self, evenkeel, host, pause_ms=10):
         script = evenkeel.home / "pause.lua"
         script.write_text(f"function delay() return math.random(0, {pause_ms}) end\n")
         self.command = ["wrk", "-t1", "-c16", "-d", "900s", "--timeout", "30s", "-s", str(script), "-H",

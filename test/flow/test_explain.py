@@ -1,5 +1,6 @@
 """`evenkeel explain` names the first link that does not hold."""
 import json
+import subprocess
 
 import pytest
 
@@ -29,10 +30,8 @@ def assert_all_well(app, timeout=60):
 
 def asynchronous_push(app):
     """A push that nobody waits for: what it wants is recorded."""
-    import subprocess
-    process = subprocess.Popen(["git", "push", "origin", "HEAD:main"], cwd=app.folder, env=app.evenkeel.env,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    return process
+    return subprocess.Popen(["git", "push", "origin", "HEAD:main"], cwd=app.folder, env=app.evenkeel.env,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -118,10 +117,11 @@ def image_of(app):
 
 
 def remove_image(app):
-    """Image and containers, by hand."""
+    """Image and containers, by hand; the controller would make the containers again before the image is gone."""
     image = image_of(app)
-    app.evenkeel.run("docker", "rm", "-f", *app.containers())
-    app.evenkeel.run("docker", "rmi", "-f", image)
+    with frozen(app.evenkeel, "controller"):
+        app.evenkeel.run("docker", "rm", "-f", *app.containers())
+        app.evenkeel.run("docker", "rmi", "-f", image)
 
 
 def test_image_missing(evenkeel, app):
