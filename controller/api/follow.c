@@ -191,6 +191,14 @@ static bool is_rolled_back(const struct state *s)
     return s->app.hold && !s->app.wanted_build_id;
 }
 
+/* A build that ended badly, once the registrar has said so: its words are the message, and whoever
+ * asks for an explanation afterwards gets the same. */
+static bool has_failed_build(const struct state *s)
+{
+    return (is_same(s->build.state, "failed") || is_same(s->build.state, "cancelled")) &&
+           (!s->build.reason || is_same(condition(s, BUILD_READY, "reason"), s->build.reason));
+}
+
 /* The build or the spec of the wanted commit is the author's to mend. */
 static json_t *failed_result(const struct app_follow *f, const struct state *s)
 {
@@ -203,7 +211,7 @@ static json_t *failed_result(const struct app_follow *f, const struct state *s)
         return NULL;
     if (!is_rolled_back(s) && is_same(condition(s, SPEC_VALID, "status"), "false"))
         return make_result(f, s, "failed", condition(s, SPEC_VALID, "message"));
-    if (is_same(s->build.state, "failed") || is_same(s->build.state, "cancelled"))
+    if (has_failed_build(s))
         return make_result(f, s, "failed", condition(s, BUILD_READY, "message"));
     if (is_same(s->wanted.state, "rejected") && is_for_build)
         return make_result(f, s, "rejected", s->wanted.message);
