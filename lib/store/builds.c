@@ -327,12 +327,13 @@ int store_unkept_artifacts(struct tx *tx, int64_t keep, int64_t limit, struct id
 {
     return list_ids(tx, list, err,
                     "SELECT digest FROM artifacts f WHERE created_at < ? AND NOT EXISTS (SELECT 1 "
-                    "FROM releases r "
-                    "JOIN apps a ON a.id = r.app_id WHERE r.artifact = f.digest AND (r.id IN "
-                    "(a.live_release_id, "
+                    "FROM releases r JOIN apps a ON a.id = r.app_id "
+                    "LEFT JOIN releases l ON l.id = a.live_release_id "
+                    "WHERE r.artifact = f.digest AND (r.id IN (a.live_release_id, "
                     "a.wanted_release_id) OR r.state = 'live' OR (r.state = 'retired' AND (SELECT "
-                    "count(*) FROM releases n "
-                    "WHERE n.app_id = r.app_id AND n.live_at > r.live_at) < ?))) AND NOT EXISTS "
+                    "count(*) FROM releases n WHERE n.app_id = r.app_id AND n.state = 'retired' "
+                    "AND n.live_at > r.live_at) < ifnull(l.spec ->> '$.deploy.keep', ?)))) "
+                    "AND NOT EXISTS "
                     "(SELECT 1 FROM builds b "
                     "JOIN apps a ON a.wanted_build_id = b.id WHERE b.artifact = f.digest) LIMIT ?",
                     ARGS(N(tx_now(tx) - 3600000), N(keep), N(limit)));

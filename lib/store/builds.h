@@ -84,8 +84,8 @@ int store_retire_artifact(struct tx *tx, const char *digest, struct err *err);
 int store_remove_retired_artifact(struct tx *tx, const char *digest, struct err *err);
 /* The artifact is gone: its builds keep their rows, but will be built again when wanted. */
 int store_remove_artifact(struct tx *tx, const char *digest, struct err *err);
-/* Artifacts that no release keeps: neither live, wanted, nor among the last `keep` of its app.
- * Older than an hour. */
+/* Artifacts that no release keeps: neither live, wanted, nor among the last ones before the live one:
+ * deploy.keep of its spec, or `keep`. Older than an hour. */
 int store_unkept_artifacts(struct tx *tx, int64_t keep, int64_t limit, struct id_list *list,
                            struct err *err);
 /* Ended builds beyond the newest `keep` of their app, without an artifact that is still there. */
