@@ -77,54 +77,59 @@ static int note_missing(struct tx *tx, const char *id, const char *name, struct 
                : 0;
 }
 
-/* The ref is at the commit, which is here. `commit` NULL: it was there before. */
-static int note_seen(struct tx *tx, const char *id, const char *name, const char *sha,
-                     const struct git_commit_info *commit, struct err *err)
+/* The ref is where it was: only what is said of it may have to change. */
+static int note_same(struct tx *tx, const struct repository_row *repository,
+                     const struct ref_row *known, struct err *err)
 {
-    auto_free char *message = xasprintf("`%s` is at %.12s", name, sha);
+    auto_free char *message = xasprintf("`%s` is at %.12s", known->name, known->sha);
     const struct finding finding = { SOURCE_READY, CONDITION_TRUE, "CommitSeen", message, 0, NULL };
-    bool moved = false;
 
-    if (commit && (store_add_commit(tx, id, sha, commit->author, commit->message,
-                                    commit->authored_ms, err) ||
-                   store_set_ref(tx, id, name, sha, &moved, err)))
-        return -1;
-    return find_on_ref(tx, id, name, &finding, err) ||
-                   (moved && store_add_work_on_ref(tx, "registrar", id, name, err))
+    return find_on_ref(tx, repository->id, known->name, &finding, err);
+}
+
+static int note_commit(struct tx *tx, const struct repository_row *repository, const char *name,
+                       const char *sha, const struct git_commit_info *commit, struct err *err)
+{
+    const struct ref_row now = { .name = (char *)(uintptr_t)name, .sha = (char *)(uintptr_t)sha };
+    bool moved;
+
+    return store_add_commit(tx, repository->id, sha, commit->author, commit->message,
+                            commit->authored_ms, err) ||
+                   store_set_ref(tx, repository->id, name, sha, &moved, err) ||
+                   note_same(tx, repository, &now, err) ||
+                   store_add_work_on_ref(tx, "registrar", repository->id, name, err)
                ? -1
                : 0;
 }
 
-static int note_moved(struct controller *c, const struct repository_row *repository,
-                      const char *name, const char *sha, struct err *err)
+/* Fetched first, recorded after. */
+static int move(struct controller *c, const struct repository_row *repository, const char *name,
+                const struct git_ref *now, struct err *err)
 {
     struct git_commit_info commit = { 0 };
     auto_tx *tx = NULL;
 
-    if (c->source->read_commit(c->source->self, repository, sha, &commit, err))
-        return -1;
+    if (c->source->fetch(c->source->self, repository, now->name, now->sha, err) ||
+        c->source->read_commit(c->source->self, repository, now->sha, &commit, err))
+        return err_prefix(err, "fetching `%s`", name);
     int rc = tx_begin(c->store, TX_WRITE, &tx, err) ||
-             note_seen(tx, repository->id, name, sha, &commit, err) || tx_commit(&tx, err);
+             note_commit(tx, repository, name, now->sha, &commit, err) || tx_commit(&tx, err);
     git_commit_info_done(&commit);
     return rc ? -1 : 0;
 }
 
-/* One ref as the remote has it now. Fetched first, recorded after. */
+/* One ref as the remote has it now. */
 static int follow(struct controller *c, const struct repository_row *repository,
                   const struct ref_row *known, const struct git_ref *now, struct err *err)
 {
     bool is_same = known->sha && strcmp(known->sha, now->sha) == 0;
     auto_tx *tx = NULL;
 
-    if (*now->sha && !is_same) {
-        if (c->source->fetch(c->source->self, repository, now->name, now->sha, err))
-            return err_prefix(err, "fetching `%s`", known->name);
-        return note_moved(c, repository, known->name, now->sha, err);
-    }
-    if (tx_begin(c->store, is_same ? TX_OBSERVE : TX_WRITE, &tx, err))
-        return -1;
-    if (is_same ? note_seen(tx, repository->id, known->name, now->sha, NULL, err)
-                : note_missing(tx, repository->id, known->name, err))
+    if (*now->sha && !is_same)
+        return move(c, repository, known->name, now, err);
+    if (tx_begin(c->store, TX_OBSERVE, &tx, err) ||
+        (is_same ? note_same(tx, repository, known, err)
+                 : note_missing(tx, repository->id, known->name, err)))
         return -1;
     return tx_commit(&tx, err);
 }
@@ -141,7 +146,9 @@ static int follow_all(struct controller *c, const struct repository_row *reposit
             continue;
         if (!first->class)
             *first = failure;
-        if (failure.class == ERR_STOPPED || note_failure(c, repository->id, &one, &failure, err))
+        if (failure.class == ERR_STOPPED)
+            return 0;
+        if (note_failure(c, repository->id, &one, &failure, err))
             return -1;
     }
     return 0;
@@ -153,20 +160,17 @@ static int poll_remote(struct controller *c, const struct repository_row *reposi
     auto_free const char **names = xcalloc(wanted->count, sizeof *names);
     struct err failure = { 0 };
     struct git_refs now = { 0 };
+    int rc = 0;
 
     for (size_t i = 0; i < wanted->count; i++)
         names[i] = wanted->items[i].name;
-    if (c->source->refs(c->source->self, repository, names, wanted->count, &now, &failure)) {
-        if (failure.class != ERR_STOPPED && note_failure(c, repository->id, wanted, &failure, err))
-            return -1;
-    } else {
-        int rc = follow_all(c, repository, wanted, &now, &failure, err);
-        git_refs_done(&now);
-        if (rc && failure.class != ERR_STOPPED)
-            return -1;
-    }
-    if (!failure.class)
-        return 0;
+    if (c->source->refs(c->source->self, repository, names, wanted->count, &now, &failure) == 0)
+        rc = follow_all(c, repository, wanted, &now, &failure, err);
+    else if (failure.class != ERR_STOPPED)
+        rc = note_failure(c, repository->id, wanted, &failure, err);
+    git_refs_done(&now);
+    if (rc || !failure.class)
+        return rc;
     *err = failure;
     return -1;
 }

@@ -15,8 +15,8 @@
  * step kicks the ticker.
  *
  * A step that failed waits 1 s, 2 s, 4 s … at most five minutes, ±25 % by subject and attempt so
- * that many that failed together do not come back together. After five failures in a row of the kind that only a defect
- * causes it waits an hour: quarantine. */
+ * that many that failed together do not come back together. After five failures in a row of the
+ * kind that only a defect causes it waits an hour: quarantine. */
 enum {
     BACKOFF_MS = 1000,
     BACKOFF_MAX_MS = 300000,

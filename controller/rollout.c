@@ -52,32 +52,6 @@ int sync_supersede(struct sync *s, const char *why, struct err *err)
  * --------------------------------------------------------------------------------------------------------
  */
 
-static void add_routes(json_t *list, const struct release_row *release)
-{
-    for (size_t i = 0; i < spec_route_count(release->spec); i++) {
-        struct route_spec route;
-        spec_route(release->spec, i, &route);
-        json_array_append_new(list,
-                              json_pack("{s:s, s:s}", "host", route.host, "path", route.path));
-    }
-}
-
-/* Claims that neither this release nor the one that is wanted by now needs are given up. */
-static int give_up_routes(struct tx *tx, struct sync *s, struct err *err)
-{
-    json_auto_t *keep = json_array();
-    auto_app now = { 0 };
-    auto_release next = { 0 };
-
-    add_routes(keep, &s->wanted);
-    if (store_get_app(tx, s->app.id, &now, err) ||
-        (now.wanted_release_id && store_get_release(tx, now.wanted_release_id, &next, err)))
-        return -1;
-    if (next.id)
-        add_routes(keep, &next);
-    return store_release_routes(tx, s->app.id, keep, err);
-}
-
 static int note_live(struct tx *tx, struct sync *s, struct err *err)
 {
     auto_free char *message = xasprintf("v%lld is live", (long long)s->wanted.number);
@@ -94,7 +68,7 @@ static int go_live(struct sync *s, struct err *err)
         (s->live.id && store_set_release_state(tx, s->live.id, "retired", err)) ||
         store_set_release_state(tx, s->wanted.id, "live", err) ||
         store_end_rollout(tx, s->rollout.id, "live", NULL, err) ||
-        give_up_routes(tx, s, err) || note_live(tx, s, err) ||
+        store_release_routes(tx, s->app.id, err) || note_live(tx, s, err) ||
         note_event(tx, &s->app, "rollout", "RolloutLive", NULL, err, "v%lld is live",
                    (long long)s->wanted.number) ||
         (s->app.repository_id && store_add_work(tx, "fetcher", s->app.repository_id, 0, err)) ||
@@ -167,18 +141,26 @@ static int reject(struct sync *s, const struct running *run, const char *why, st
  * --------------------------------------------------------------------------------------------------
  */
 
+/* An image of this daemon alone that is gone cannot be pulled: its artifact is forgotten, and the
+ * registrar has it built again. Until then it is not wanted, so that the time of the build does not
+ * count for the rollout. What a hold keeps wanted nobody builds: that one ends in its timeout. */
 int sync_rebuild(struct sync *s, const struct release_row *release, struct err *err)
 {
+    const char *image = release->ref ? release->ref : release->artifact;
+    bool is_live = s->live.id && strcmp(release->id, s->live.id) == 0;
     auto_tx *tx = NULL;
 
-    if (!release->ref || !text_starts(release->ref, "sha256:"))
+    if (s->app.hold || !text_starts(image, "sha256:") || (is_live && !release->ref))
         return 0;
     if (tx_begin(s->c->store, TX_WRITE, &tx, err) ||
         store_remove_artifact(tx, release->artifact, err) ||
+        (!is_live && store_unwant_release(tx, s->app.id, release->id, err)) ||
         note_event(tx, &s->app, "build", "ImageMissing", NULL, err,
                    "the image of v%lld is gone; it is built again", (long long)release->number) ||
         store_add_work(tx, "registrar", s->app.id, 0, err))
         return -1;
+    if (!is_live)
+        sync_again(s, 0); /* the rollout ends */
     return tx_commit(&tx, err);
 }
 

@@ -64,8 +64,7 @@ void sync_drain(struct sync *s);
 
 /* rollout.c: one step from wanted to live. */
 int sync_roll_out(struct sync *s, struct err *err);
-/* rollout.c: an image of this daemon alone that is gone cannot be pulled: its artifact is forgotten,
- * and the registrar has it built again. */
+/* rollout.c: an image that is nowhere any more is built again. */
 int sync_rebuild(struct sync *s, const struct release_row *release, struct err *err);
 /* rollout.c: ends a rollout that is not wanted any more. */
 int sync_supersede(struct sync *s, const char *why, struct err *err);

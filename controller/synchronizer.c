@@ -142,7 +142,8 @@ static int find_converged(struct tx *tx, struct sync *s, struct err *err)
     bool is_live;
     if (wanted_is_live(tx, &s->app, NULL, &is_live, err))
         return -1;
-    return find_condition(tx, &s->app, is_live || s->app.hold ? &good : &waiting, err);
+    bool is_good = is_live || (s->app.hold && s->live.id);
+    return find_condition(tx, &s->app, is_good ? &good : &waiting, err);
 }
 
 static int note_conditions(struct sync *s, bool is_routed, struct err *err)
@@ -156,6 +157,9 @@ static int note_conditions(struct sync *s, bool is_routed, struct err *err)
         return -1;
     if (last && (find_image(tx, s, last, err) || find_instances(tx, s, last, err)))
         return -1;
+    if (!s->app.running && (store_clear_condition(tx, s->app.id, IMAGE_PRESENT, err) ||
+                            store_clear_condition(tx, s->app.id, INSTANCES_READY, err)))
+        return -1;
     if (!is_rolling_out(s) && find_converged(tx, s, err))
         return -1;
     return tx_commit(&tx, err);
@@ -167,6 +171,7 @@ static int note_unknown(struct sync *s, const struct err *failure, struct err *e
     const struct finding finding = { INSTANCES_READY,
                                      CONDITION_UNKNOWN,
                                      failure->class == ERR_UNAVAILABLE ? "BackendUnavailable"
+                                     : failure->class == ERR_EXISTS    ? "NameTaken"
                                                                        : "BackendFailed",
                                      failure->text,
                                      1000,
@@ -246,32 +251,46 @@ int synchronizer_step(struct controller *c, const char *app_id, int64_t *again_m
         *err = route_failure;
         return -1;
     }
-    if (watch_live(&s, err) || (is_rolling_out(&s) && sync_roll_out(&s, err)) || remove_app(&s, err))
+    if (watch_live(&s, err) || (is_rolling_out(&s) && sync_roll_out(&s, err)) ||
+        remove_app(&s, err))
         return -1;
     *again_ms = s.again_ms;
     return 0;
 }
 
 /* One listing of what runs, compared by name with what is written down: apps that miss an instance
- * are looked at. Nothing listed at all although instances are on record is believed only when the
- * backend says so twice: see janitor.c for the other direction. */
-int synchronizer_pass(struct controller *c, struct err *err)
+ * are looked at, each by its own step, which asks the backend again. See janitor.c for the other
+ * direction: what runs and is not written down. */
+static int list_running(struct controller *c, json_t *names, struct err *err)
 {
     struct owned_list owned = { 0 };
-    json_auto_t *names = json_array();
-    auto_tx *tx = NULL;
-    int64_t lost;
 
-    if (c->router->check(c->router->self, err))
-        log_warn("checking the router", E(err));
     if (c->backend->list_owned(c->backend->self, &owned, err))
         return -1;
     for (size_t i = 0; i < owned.count; i++)
         if (owned.items[i].is_running)
             json_array_append_new(names, json_string(owned.items[i].name));
     owned_list_done(&owned);
-    if (tx_begin(c->store, TX_OBSERVE, &tx, err) || store_add_moving(tx, err) ||
-        store_add_work_for_lost_instances(tx, names, &lost, err))
+    return 0;
+}
+
+/* With the backend away no instance is seen to run: each of their apps is looked at, and says so. */
+int synchronizer_pass(struct controller *c, struct err *err)
+{
+    struct err failure = { 0 };
+    json_auto_t *names = json_array();
+    auto_tx *tx = NULL;
+    int64_t lost;
+
+    if (c->router->check(c->router->self, err))
+        log_warn("checking the router", E(err));
+    if (list_running(c, names, &failure) && failure.class != ERR_UNAVAILABLE) {
+        *err = failure;
         return -1;
-    return tx_commit(&tx, err);
+    }
+    if (tx_begin(c->store, TX_OBSERVE, &tx, err) || store_add_moving(tx, err) ||
+        store_add_work_for_lost_instances(tx, names, &lost, err) || tx_commit(&tx, err))
+        return -1;
+    *err = failure;
+    return failure.class ? -1 : 0;
 }

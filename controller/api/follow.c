@@ -195,8 +195,12 @@ static json_t *failed_result(const struct app_follow *f, const struct state *s)
         return NULL;
     if (is_same(condition(s, SPEC_VALID, "status"), "false"))
         return make_result(f, s, "failed", condition(s, SPEC_VALID, "message"));
-    if (is_same(s->build.state, "failed") || is_same(s->build.state, "cancelled"))
-        return make_result(f, s, "failed", condition(s, BUILD_READY, "message"));
+    if (is_same(s->build.state, "failed") || is_same(s->build.state, "cancelled")) {
+        auto_free char *message =
+            xasprintf("build %s %s%s%s", s->build.id, s->build.state, s->build.message ? ": " : "",
+                      s->build.message ? s->build.message : "");
+        return make_result(f, s, "failed", message);
+    }
     if (is_same(s->wanted.state, "rejected") && s->build.artifact &&
         is_same(s->build.artifact, s->wanted.artifact))
         return make_result(f, s, "rejected", s->wanted.message);

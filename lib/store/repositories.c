@@ -29,6 +29,8 @@ void repository_row_done(struct repository_row *repository)
 {
     if (repository->password)
         explicit_bzero(repository->password, strlen(repository->password));
+    if (repository->webhook_secret)
+        explicit_bzero(repository->webhook_secret, strlen(repository->webhook_secret));
     row_done(fields, countof(fields), repository);
 }
 

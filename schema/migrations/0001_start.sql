@@ -244,6 +244,7 @@ CREATE TABLE conditions (
     next_try_at INTEGER,
     PRIMARY KEY (app_id, type)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX conditions_host_taken ON conditions (app_id) WHERE reason = 'HostTaken';
 
 CREATE TABLE events (
     seq        INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -72,12 +72,14 @@ static void test_requeued_build_keeps_its_count(void **state)
     auto_free char *id = add_build(f, tx, "key", f->project, f->app);
     lease(f, tx, "key");
     ok(f, store_count_attempt(tx, id, &f->err));
-    ok(f, store_requeue_build(tx, id, NULL, false, &f->err));
+    ok(f, store_requeue_build(tx, id, &f->err));
     ok(f, store_get_build(tx, id, &first, &f->err));
     assert_int_equal(first.attempts, 1);
     assert_string_equal(first.sha, "sha");
     assert_string_equal(first.state, "queued");
-    ok(f, store_requeue_build(tx, id, "newer", true, &f->err));
+    auto_app app = { 0 };
+    ok(f, store_get_app(tx, f->app, &app, &f->err));
+    ok(f, store_retry_build(tx, id, &app, "newer", &f->err));
     ok(f, store_get_build(tx, id, &again, &f->err));
     assert_int_equal(again.attempts, 0);
     assert_string_equal(again.sha, "newer");
@@ -96,7 +98,7 @@ static void test_only_unwanted_queued_builds_are_dropped(void **state)
     ok(f, store_set_wanted(tx, f->app, 1, "sha", NULL, NULL, &f->err));
     ok(f, store_drop_unwanted_build(tx, id, &dropped, &f->err));
     assert_true(dropped);
-    ok(f, store_requeue_build(tx, id, NULL, true, &f->err));
+    ok(f, store_requeue_build(tx, id, &f->err));
     lease(f, tx, "key");
     ok(f, store_drop_unwanted_build(tx, id, &dropped, &f->err));
     assert_false(dropped); /* it runs */
@@ -104,16 +106,16 @@ static void test_only_unwanted_queued_builds_are_dropped(void **state)
 
 /* ---- artifacts and builds that may go ---- */
 
-static size_t count_unkept(struct fixture *f, struct tx *tx, int64_t keep)
+static size_t count_unkept(struct fixture *f, struct tx *tx)
 {
     auto_id_list list = { 0 };
-    ok(f, store_unkept_artifacts(tx, keep, 100, &list, &f->err));
+    ok(f, store_unkept_artifacts(tx, NULL, 100, &list, &f->err));
     return list.count;
 }
 
 static char *add_release(struct fixture *f, struct tx *tx, const char *key, const char *artifact)
 {
-    json_auto_t *spec = json_object();
+    json_auto_t *spec = json_pack("{s:{s:i}}", "deploy", "keep", 2);
     const struct release_wanted wanted = { f->app, key, artifact, "sha", 1, spec };
     auto_release release = { 0 };
     bool is_new;
@@ -145,14 +147,13 @@ static void test_unkept_artifacts(void **state)
             ok(f, store_set_release_state(tx, releases[i - 1], "retired", &f->err));
     }
     ok(f, store_set_live(tx, f->app, releases[4], &f->err));
-    assert_int_equal(count_unkept(f, tx, 2), 0); /* too young */
+    assert_int_equal(count_unkept(f, tx), 0); /* too young */
     ok(f, tx_commit(&tx, &f->err));
     f->now_ms += 3600000;
     tx = begin(f, TX_WRITE);
-    assert_int_equal(count_unkept(f, tx, 0), 5);
-    assert_int_equal(count_unkept(f, tx, 2), 3); /* d0, d1 and the loose one */
+    assert_int_equal(count_unkept(f, tx), 3); /* d0, d1 and the loose one */
     ok(f, store_set_wanted(tx, f->app, 1, NULL, NULL, releases[0], &f->err));
-    assert_int_equal(count_unkept(f, tx, 2), 2);
+    assert_int_equal(count_unkept(f, tx), 2);
     for (int i = 0; i < 5; i++)
         free(releases[i]);
 }
@@ -162,6 +163,7 @@ static void test_retired_artifact(void **state)
     struct fixture *f = *state;
     auto_artifact kept = { 0 };
     auto_build build = { 0 };
+    bool retired;
 
     auto_tx *tx = begin(f, TX_WRITE);
     auto_free char *id = add_build(f, tx, "key", f->project, f->app);
@@ -169,7 +171,13 @@ static void test_retired_artifact(void **state)
     ok(f, store_end_build(tx, id, "succeeded", "Built", NULL, "d", &f->err));
     ok(f, store_remove_retired_artifact(tx, "d", &f->err));
     ok(f, store_get_artifact(tx, "d", &kept, &f->err)); /* it is not retired */
-    ok(f, store_retire_artifact(tx, "d", &f->err));
+    ok(f, store_retire_artifact(tx, "d", &retired, &f->err));
+    assert_false(retired); /* too young */
+    ok(f, tx_commit(&tx, &f->err));
+    f->now_ms += 3600001;
+    tx = begin(f, TX_WRITE);
+    ok(f, store_retire_artifact(tx, "d", &retired, &f->err));
+    assert_true(retired);
     ok(f, store_get_build(tx, id, &build, &f->err));
     assert_null(build.artifact);
     ok(f, store_remove_retired_artifact(tx, "d", &f->err));

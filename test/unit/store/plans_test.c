@@ -39,7 +39,7 @@ static void ask(struct fixture *f, struct tx *tx)
     ok(f, store_app_instances(tx, f->app, &instances, &f->err));
     refused(f, store_find_rollout(tx, f->app, &rollout, &f->err), ERR_NOT_FOUND);
     ok(f, store_unneeded_sites(tx, 100, &sites, &f->err));
-    ok(f, store_retire_artifact(tx, "d", &f->err));
+    ok(f, store_retire_artifact(tx, "d", &dropped, &f->err));
     ok(f, store_remove_artifact(tx, "d", &f->err));
     ok(f, store_remove_build(tx, "b", &f->err));
     ok(f, store_last_event(tx, &a, &f->err));
@@ -87,6 +87,8 @@ static void test_no_plan_walks_a_table(void **state)
     struct fixture *f = *state;
     size_t count = 0;
 
+    store_close(f->store); /* with what making the fixture asked */
+    ok(f, store_open(f->path, &f->clock, &f->store, &f->err));
     auto_tx *tx = begin(f, TX_WRITE);
     ask(f, tx);
     for (sqlite3_stmt *s = sqlite3_next_stmt(tx->connection->db, NULL); s;
@@ -95,7 +97,7 @@ static void test_no_plan_walks_a_table(void **state)
         if (strncmp(sql, "BEGIN", 5) != 0 && strncmp(sql, "PRAGMA", 6) != 0 && ++count)
             check(tx->connection->db, sql);
     }
-    assert_true(count > 25);
+    assert_true(count > 20);
 }
 
 /* Foreign keys: removing a row looks for its children, by an index or by walking the table. */

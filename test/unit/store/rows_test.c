@@ -30,7 +30,10 @@ static void test_lowest_free_network(void **state)
 static void test_routes_belong_to_one_app(void **state)
 {
     struct fixture *f = *state;
-    json_auto_t *keep = json_pack("[{s:s, s:s}]", "host", "h", "path", "/a"), *none = json_array();
+    json_auto_t *spec = json_pack("{s:[{s:s, s:s}]}", "routes", "host", "h", "path", "/a");
+    const struct release_wanted wanted = { f->app, "k", "d", "sha", 1, spec };
+    auto_release release = { 0 };
+    bool is_new;
 
     auto_tx *tx = begin(f, TX_WRITE);
     auto_free char *other = add_app(f, tx, f->project, "other");
@@ -42,10 +45,13 @@ static void test_routes_belong_to_one_app(void **state)
     assert_non_null(strstr(f->err.text, "h/a"));
     refused(f, -1, ERR_EXISTS);
     ok(f, store_claim_route(tx, other, "h", "/c", &f->err)); /* one host, two paths, two apps */
-    ok(f, store_release_routes(tx, f->app, keep, &f->err));
+    ok(f, store_want_release(tx, &wanted, &release, &is_new, &f->err));
+    ok(f, store_set_wanted(tx, f->app, 1, NULL, NULL, release.id, &f->err));
+    ok(f, store_release_routes(tx, f->app, &f->err));
     ok(f, store_claim_route(tx, other, "h", "/b", &f->err));
     refused(f, store_claim_route(tx, other, "h", "/a", &f->err), ERR_EXISTS);
-    ok(f, store_release_routes(tx, f->app, none, &f->err));
+    ok(f, store_set_wanted(tx, f->app, 1, NULL, NULL, NULL, &f->err));
+    ok(f, store_release_routes(tx, f->app, &f->err));
     ok(f, store_claim_route(tx, other, "h", "/a", &f->err));
     ok(f, store_remove_app(tx, other, &f->err));
     ok(f, store_claim_route(tx, f->app, "h", "/a", &f->err));
