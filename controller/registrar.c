@@ -156,13 +156,30 @@ static int note_invalid(struct view *v, const struct err *failure, struct err *e
     return tx_commit(&tx, err);
 }
 
+/* A mirror that was lost (a database put back without its folder) is fetched again. */
+static int have_commit(struct view *v, struct err *err)
+{
+    const struct source *source = v->c->source;
+    char tree[GIT_SHA_LEN + 1];
+    struct err missing = { 0 };
+
+    if (!repository_of(v) ||
+        source->tree_id(source->self, &v->repository, v->ref.sha, ".", tree, &missing) == 0)
+        return 0;
+    if (missing.class == ERR_NOT_FOUND)
+        return source->fetch(source->self, &v->repository, v->ref.sha, v->ref.sha, err);
+    *err = missing;
+    return -1;
+}
+
 /* The spec and the build key. ERR_INVALID is the author's to mend. */
 static int make_key(struct view *v, struct err *err)
 {
     char tree[GIT_SHA_LEN + 1] = "";
     struct build_spec build;
 
-    if (wanted_spec(v->c, &v->app, repository_of(v), v->ref.sha, &v->full, NULL, err))
+    if (have_commit(v, err) ||
+        wanted_spec(v->c, &v->app, repository_of(v), v->ref.sha, &v->full, NULL, err))
         return -1;
     spec_build(v->full, &build);
     if (repository_of(v) && v->c->source->tree_id(v->c->source->self, &v->repository, v->ref.sha,

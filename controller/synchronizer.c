@@ -146,12 +146,14 @@ static int find_converged(struct tx *tx, struct sync *s, struct err *err)
     return find_condition(tx, &s->app, is_good ? &good : &waiting, err);
 }
 
-static int note_conditions(struct sync *s, struct err *err)
+static int note_conditions(struct sync *s, bool is_routed, struct err *err)
 {
     const struct running *last = s->run_count ? &s->run[s->run_count - 1] : NULL;
     auto_tx *tx = NULL;
 
     if (tx_begin(s->c->store, TX_OBSERVE, &tx, err))
+        return -1;
+    if (is_routed && sync_find_routed(tx, s, err))
         return -1;
     if (last && (find_image(tx, s, last, err) || find_instances(tx, s, last, err)))
         return -1;
@@ -241,7 +243,7 @@ int synchronizer_step(struct controller *c, const char *app_id, int64_t *again_m
     bool is_routed = sync_route(&s, routed, &route_failure) == 0;
     if (is_routed)
         sync_drain(&s);
-    if (observe(&s, err) || note_conditions(&s, err))
+    if (observe(&s, err) || note_conditions(&s, is_routed, err))
         return -1;
     if (is_routed && sync_route(&s, routed, &route_failure)) /* as the instances are now */
         is_routed = false;

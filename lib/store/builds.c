@@ -338,12 +338,12 @@ int store_rebuild_artifact(struct tx *tx, const char *digest, struct err *err)
 }
 
 /* An app keeps the artifacts of its live and wanted release, of the build that it wants, and of the
- * last deploy.keep releases that were live; all keep what is younger than an hour. */
+ * last deploy.keep releases that were live before; all keep what is younger than an hour. */
 #define UNKEPT                                                                                    \
     "f.created_at < ?1 AND NOT EXISTS (SELECT 1 FROM releases r JOIN apps a ON a.id = r.app_id "  \
     "LEFT JOIN releases l ON l.id = a.live_release_id WHERE r.artifact = f.digest AND (r.id IN "  \
     "(a.live_release_id, a.wanted_release_id) OR (r.state = 'retired' AND (SELECT count(*) FROM " \
-    "releases n WHERE n.app_id = r.app_id AND n.live_at > r.live_at) < "                          \
+    "releases n WHERE n.app_id = r.app_id AND n.state = 'retired' AND n.live_at > r.live_at) < "  \
     "ifnull(l.spec ->> '$.deploy.keep', 5)))) AND NOT EXISTS (SELECT 1 FROM builds b JOIN apps "  \
     "a ON a.wanted_build_id = b.id WHERE b.artifact = f.digest)"
 

@@ -335,10 +335,11 @@ static int check(void *self, struct err *err)
  * -----------------------------------------------------------------------------------------------------
  */
 
-static const struct world_commit *find_commit(struct world *w, const char *sha, struct err *err)
+static struct world_commit *find_commit(struct world *w, const char *sha, bool is_here,
+                                        struct err *err)
 {
     for (size_t i = 0; i < w->commit_count; i++)
-        if (strcmp(w->commits[i].sha, sha) == 0)
+        if (strcmp(w->commits[i].sha, sha) == 0 && (w->commits[i].is_here || !is_here))
             return &w->commits[i];
     err_set(err, ERR_NOT_FOUND, "no such commit: %s", sha);
     return NULL;
@@ -379,7 +380,11 @@ static int fetch(void *self, const struct repository_row *repository, const char
         return -1;
     if (one && one->cannot_be_fetched)
         return err_set(err, ERR_UNAVAILABLE, "the remote hangs up");
-    return find_commit(w, sha, err) ? call_ends(w, "source.fetch", err) : -1;
+    struct world_commit *commit = find_commit(w, sha, false, err);
+    if (!commit)
+        return -1;
+    commit->is_here = true;
+    return call_ends(w, "source.fetch", err);
 }
 
 static int read_commit(void *self, const struct repository_row *repository, const char *sha,
@@ -388,7 +393,7 @@ static int read_commit(void *self, const struct repository_row *repository, cons
     struct world *w = self;
     (void)repository;
 
-    if (call_begins(w, "source.read_commit", false, err) || !find_commit(w, sha, err) ||
+    if (call_begins(w, "source.read_commit", false, err) || !find_commit(w, sha, true, err) ||
         call_ends(w, "source.read_commit", err))
         return -1;
     *commit = (struct git_commit_info){ xstrdup("Ada"), xstrdup("a change"), 1000 };
@@ -403,7 +408,7 @@ static int tree_id(void *self, const struct repository_row *repository, const ch
 
     if (call_begins(w, "source.tree_id", false, err))
         return -1;
-    const struct world_commit *commit = find_commit(w, sha, err);
+    const struct world_commit *commit = find_commit(w, sha, true, err);
     if (!commit || call_ends(w, "source.tree_id", err))
         return -1;
     if (strcmp(folder, ".") != 0)
@@ -420,7 +425,7 @@ static int read_file(void *self, const struct repository_row *repository, const 
 
     if (call_begins(w, "source.read_file", false, err))
         return -1;
-    const struct world_commit *commit = find_commit(w, sha, err);
+    const struct world_commit *commit = find_commit(w, sha, true, err);
     if (!commit || call_ends(w, "source.read_file", err))
         return -1;
     const char *text = strcmp(path, "evenkeel.yaml") == 0 ? commit->yaml

@@ -23,6 +23,7 @@ enum { WORLD_LOOPS = 6, WORLD_MAX = 64 };
 struct world_commit {
     char sha[GIT_SHA_LEN + 1], tree[GIT_SHA_LEN + 1];
     const char *yaml; /* its evenkeel.yaml, or NULL; a Dockerfile is always there */
+    bool is_here;     /* fetched */
 };
 struct world_ref {
     char name[64];

@@ -269,7 +269,8 @@ static bool is_unkept(struct fixture *f, const char *app, const char *digest)
 
 static void an_app_keeps_as_many_artifacts_as_it_says(void **state)
 {
-    static const char *const digests[] = { "sha256:1", "sha256:2", "sha256:3", "sha256:4" };
+    static const char *const digests[] = { "sha256:1", "sha256:2", "sha256:3", "sha256:4",
+                                           "sha256:5" };
     struct fixture *f = *state;
     struct err err = { 0 };
     auto_free char *before = NULL;
@@ -285,11 +286,12 @@ static void an_app_keeps_as_many_artifacts_as_it_says(void **state)
     }
     assert_false(is_unkept(f, NULL, digests[0])); /* too young */
     later(f, 2 * HOUR_MS);
-    assert_true(is_unkept(f, NULL, digests[0])); /* deploy.keep is 2: the live one and one more */
+    assert_true(is_unkept(f, NULL, digests[0])); /* deploy.keep is 2: the live one and two before it */
     assert_true(is_unkept(f, f->app[0], digests[1]));
     assert_false(is_unkept(f, f->app[1], digests[1]));
     assert_false(is_unkept(f, NULL, digests[2]));
     assert_false(is_unkept(f, NULL, digests[3]));
+    assert_false(is_unkept(f, NULL, digests[4]));
 
     /* wanted again between the look and the removal */
     auto_free char *again = release(f, 0, digests[0], "one.test");
