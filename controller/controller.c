@@ -42,12 +42,12 @@ struct controller_program {
  * ----------------------------------------------------------------------------------------------------
  */
 
-static void on_commit(void *arg, bool events, bool work)
+static void on_commit(void *arg, bool events, const char *const *loops)
 {
     struct controller *c = arg;
 
-    if (work)
-        loops_kick(c->loops);
+    for (; *loops; loops++)
+        loops_kick(c->loops, *loops);
     if (events)
         feeds_kick(c->feeds, NULL);
 }
