@@ -12,6 +12,7 @@
 #include "model/spec.h"
 #include "store/builds.h"
 #include "store/releases.h"
+#include "store/sites.h"
 #include "store/work.h"
 
 enum { NAME_MAX_LEN = 40 };
@@ -438,10 +439,12 @@ static int place_hold(struct tx *tx, struct app_row *app, const char *reason, bo
 }
 
 /* What an earlier release needs may be gone since: its artifact by the keep policy, its hosts to
- * other apps. */
+ * other apps. What the registrar does for a release that becomes wanted is done here. */
 static int take_back(struct tx *tx, const struct app_row *app, const struct release_row *release,
                      struct err *err)
 {
+    bool changed;
+
     if (!release->ref) {
         err_set(err, ERR_CONFLICT, "what was built for v%lld is not kept any more",
                 (long long)release->number);
@@ -453,7 +456,8 @@ static int take_back(struct tx *tx, const struct app_row *app, const struct rele
         if (store_claim_route(tx, app->id, route.host, route.path, err))
             return -1;
     }
-    return 0;
+    return spec_is_site(release->spec) ? store_want_site(tx, release->artifact, true, &changed, err)
+                                       : 0;
 }
 
 static int roll_back(struct tx *tx, struct app_row *app, const struct release_row *release,

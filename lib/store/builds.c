@@ -312,6 +312,14 @@ int store_get_artifact(struct tx *tx, const char *digest, struct artifact_row *a
                     ARGS(T(digest)));
 }
 
+int store_remove_retired_artifact(struct tx *tx, const char *digest, struct err *err)
+{
+    return sql_run(tx, err,
+                   "DELETE FROM artifacts WHERE digest = ?1 AND NOT EXISTS (SELECT 1 FROM builds "
+                   "WHERE artifact = ?1)",
+                   T(digest));
+}
+
 int store_remove_artifact(struct tx *tx, const char *digest, struct err *err)
 {
     return sql_run(tx, err, "DELETE FROM artifacts WHERE digest = ?", T(digest));
@@ -344,15 +352,18 @@ int store_unkept_artifacts(struct tx *tx, const char *app_id, int64_t limit, str
                     ARGS(N(an_hour_ago(tx)), N(limit)));
 }
 
-int store_remove_unkept_artifact(struct tx *tx, const char *digest, bool *removed, struct err *err)
+int store_retire_artifact(struct tx *tx, const char *digest, bool *retired, struct err *err)
 {
-    if (sql_run(tx, err,
-                "DELETE FROM artifacts WHERE digest IN (SELECT f.digest FROM artifacts f WHERE "
-                "f.digest = ?2 AND " UNKEPT ")",
-                N(an_hour_ago(tx)), T(digest)))
+    int64_t is_unkept;
+
+    if (sql_find_number(tx, err, 0, &is_unkept,
+                        "SELECT 1 FROM artifacts f WHERE f.digest = ?2 AND " UNKEPT,
+                        ARGS(N(an_hour_ago(tx)), T(digest))))
         return -1;
-    *removed = sql_changes(tx) > 0;
-    return 0;
+    *retired = is_unkept;
+    return is_unkept
+               ? sql_run(tx, err, "UPDATE builds SET artifact = NULL WHERE artifact = ?", T(digest))
+               : 0;
 }
 
 int store_old_builds(struct tx *tx, int64_t keep, int64_t limit, struct id_list *list,

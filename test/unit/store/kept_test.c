@@ -3,6 +3,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -289,9 +293,9 @@ static void an_app_keeps_as_many_artifacts_as_it_says(void **state)
 
     /* wanted again between the look and the removal */
     auto_free char *again = release(f, 0, digests[0], "one.test");
-    assert_int_equal(store_remove_unkept_artifact(f->tx, digests[0], &removed, &err), 0);
+    assert_int_equal(store_retire_artifact(f->tx, digests[0], &removed, &err), 0);
     assert_false(removed);
-    assert_int_equal(store_remove_unkept_artifact(f->tx, digests[1], &removed, &err), 0);
+    assert_int_equal(store_retire_artifact(f->tx, digests[1], &removed, &err), 0);
     assert_true(removed);
 }
 
