@@ -97,8 +97,8 @@ static void hurry_synchronizer(struct controller *c)
     auto_tx *tx = NULL;
     struct err err = { 0 };
 
-    if (tx_begin(c->store, TX_OBSERVE, &tx, &err) ||
-        store_hurry_work(tx, "synchronizer", &err) || tx_commit(&tx, &err))
+    if (tx_begin(c->store, TX_OBSERVE, &tx, &err) || store_hurry_work(tx, "synchronizer", &err) ||
+        tx_commit(&tx, &err))
         log_warn("looking again at what failed", E(&err));
 }
 
