@@ -231,7 +231,7 @@ void builders_expire(struct builders *b, const char *attempt_id)
 {
     pthread_mutex_lock(&b->lock);
     struct held *h = hold(b, attempt_id);
-    h->away_since_ms = 1; /* long ago */
+    h->away_since_ms = INT64_MIN / 2; /* long ago, whatever the grace */
     pthread_mutex_unlock(&b->lock);
 }
 

@@ -134,35 +134,54 @@ static int follow(struct controller *c, const struct repository_row *repository,
     return tx_commit(&tx, err);
 }
 
+/* A ref that cannot be followed does not stop the others; *first is the first such failure. */
+static int follow_all(struct controller *c, const struct repository_row *repository,
+                      const struct ref_list *wanted, const struct git_refs *now, struct err *first,
+                      struct err *err)
+{
+    for (size_t i = 0; i < now->count; i++) {
+        const struct ref_list one = { &wanted->items[i], 1 };
+        struct err failure = { 0 };
+        if (follow(c, repository, &wanted->items[i], &now->items[i], &failure) == 0)
+            continue;
+        if (!first->class)
+            *first = failure;
+        if (failure.class == ERR_STOPPED)
+            return 0;
+        if (note_failure(c, repository->id, &one, &failure, err))
+            return -1;
+    }
+    return 0;
+}
+
 static int poll_remote(struct controller *c, const struct repository_row *repository,
                        const struct ref_list *wanted, struct err *err)
 {
     auto_free const char **names = xcalloc(wanted->count, sizeof *names);
+    struct err failure = { 0 };
     struct git_refs now = { 0 };
+    int rc = 0;
 
     for (size_t i = 0; i < wanted->count; i++)
         names[i] = wanted->items[i].name;
-    if (c->source->refs(c->source->self, repository, names, wanted->count, &now, err))
-        return -1;
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < now.count; i++)
-        rc = follow(c, repository, &wanted->items[i], &now.items[i], err);
+    if (c->source->refs(c->source->self, repository, names, wanted->count, &now, &failure) == 0)
+        rc = follow_all(c, repository, wanted, &now, &failure, err);
+    else if (failure.class != ERR_STOPPED)
+        rc = note_failure(c, repository->id, wanted, &failure, err);
     git_refs_done(&now);
-    return rc;
+    if (rc || !failure.class)
+        return rc;
+    *err = failure;
+    return -1;
 }
 
 static int step_remote(struct controller *c, const struct repository_row *repository,
                        const struct ref_list *wanted, struct err *err)
 {
-    struct err failure = { 0 };
     auto_tx *tx = NULL;
 
-    if (wanted->count && poll_remote(c, repository, wanted, &failure)) {
-        if (failure.class != ERR_STOPPED && note_failure(c, repository->id, wanted, &failure, err))
-            return -1;
-        *err = failure;
+    if (wanted->count && poll_remote(c, repository, wanted, err))
         return -1;
-    }
     if (tx_begin(c->store, TX_OBSERVE, &tx, err) ||
         store_note_poll(tx, repository->id, NULL, NULL, err))
         return -1;
@@ -217,6 +236,22 @@ static int publish(struct controller *c, const struct repository_row *repository
     return tx_commit(&tx, err);
 }
 
+/* A branch that cannot be moved does not stop the others. */
+static int publish_all(struct controller *c, const struct repository_row *repository,
+                       const struct ref_list *refs, struct err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < refs->count; i++) {
+        struct err failure = { 0 };
+        if (publish(c, repository, &refs->items[i], &failure) && rc == 0) {
+            *err = failure;
+            rc = -1;
+        }
+    }
+    return rc;
+}
+
 int fetcher_step(struct controller *c, const char *repository_id, int64_t *again_ms,
                  struct err *err)
 {
@@ -235,10 +270,7 @@ int fetcher_step(struct controller *c, const char *repository_id, int64_t *again
         *again_ms = c->config->fetch_ms;
         return step_remote(c, &repository, &wanted, err);
     }
-    for (size_t i = 0; i < wanted.count; i++)
-        if (publish(c, &repository, &wanted.items[i], err))
-            return -1;
-    return 0;
+    return publish_all(c, &repository, &wanted, err);
 }
 
 int fetcher_pass(struct controller *c, struct err *err)

@@ -59,6 +59,26 @@ static int note_too_many(struct controller *c, size_t count, size_t total, struc
     return tx_commit(&tx, err);
 }
 
+/* One that does not go away does not keep the others. */
+static int remove_each(struct controller *c, const struct owned_list *owned, const bool *is_orphan,
+                       struct err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < owned->count; i++) {
+        struct err failure = { 0 };
+        if (!is_orphan[i])
+            continue;
+        log_info("removing an instance that nothing wants", S("name", owned->items[i].name));
+        if (c->backend->remove(c->backend->self, owned->items[i].name, 10000, &failure) &&
+            rc == 0) {
+            *err = failure;
+            rc = -1;
+        }
+    }
+    return rc;
+}
+
 static int remove_orphans(struct controller *c, struct err *err)
 {
     struct owned_list owned = { 0 };
@@ -73,12 +93,8 @@ static int remove_orphans(struct controller *c, struct err *err)
         owned.count / ORPHANS_SHARE > ORPHANS_MIN ? owned.count / ORPHANS_SHARE : ORPHANS_MIN;
     if (rc == 0 && count > allowed)
         rc = note_too_many(c, count, owned.count, err);
-    else
-        for (size_t i = 0; rc == 0 && i < owned.count; i++)
-            if (is_orphan[i]) {
-                log_info("removing an instance that nothing wants", S("name", owned.items[i].name));
-                rc = c->backend->remove(c->backend->self, owned.items[i].name, 10000, err);
-            }
+    else if (rc == 0)
+        rc = remove_each(c, &owned, is_orphan, err);
     owned_list_done(&owned);
     return rc;
 }
@@ -87,35 +103,40 @@ static int remove_orphans(struct controller *c, struct err *err)
  * ----------------------------------------------------------------------------------------------------
  */
 
-/* The row goes first: from then on nobody begins to use it. What cannot be removed now is found
- * again as an orphan image, never lost data. */
+static int remove_content(struct controller *c, const struct artifact_row *artifact,
+                          struct err *err)
+{
+    if (strcmp(artifact->kind, "site") != 0)
+        return c->backend->remove_image(c->backend->self, artifact->ref, err);
+    auto_free char *path = files_site(c->config, artifact->digest);
+    return path && unlink(path) && fs_exists(path) ? err_set(err, ERR_INTERNAL, "removing %s", path)
+                                                   : 0;
+}
+
+/* Retired first: from then on nobody begins to use it. Then what it stands for, then the row; so a
+ * stop in between, or an image still in use, leaves it on the list. Built again meanwhile, the row
+ * stays, and an image that was missed is noticed when it is run. */
 static int remove_artifact(struct controller *c, const char *digest, struct err *err)
 {
     auto_artifact artifact = { 0 };
     auto_tx *tx = NULL;
-    bool changed, removed;
+    bool changed, retired;
 
     if (tx_begin(c->store, TX_WRITE, &tx, err) || store_get_artifact(tx, digest, &artifact, err))
         return err->class == ERR_NOT_FOUND ? 0 : -1;
-    if (store_remove_unkept_artifact(tx, digest, &removed, err))
+    if (store_retire_artifact(tx, digest, &retired, err))
         return -1;
-    if (!removed)
+    if (!retired)
         return 0; /* somebody wants it by now */
-    bool is_site = strcmp(artifact.kind, "site") == 0;
-    if (is_site && store_want_site(tx, digest, false, &changed, err))
-        return -1;
-    if (tx_commit(&tx, err))
+    if ((strcmp(artifact.kind, "site") == 0 && store_want_site(tx, digest, false, &changed, err)) ||
+        tx_commit(&tx, err))
         return -1;
     log_info("removing an artifact", S("digest", digest), I("bytes", artifact.size));
-    if (!is_site) {
-        struct err in_use = { 0 };
-        if (c->backend->remove_image(c->backend->self, artifact.ref, &in_use))
-            log_warn("removing an image", S("image", artifact.ref), E(&in_use));
-        return 0;
-    }
-    auto_free char *path = files_site(c->config, digest);
-    return path && unlink(path) && fs_exists(path) ? err_set(err, ERR_INTERNAL, "removing %s", path)
-                                                   : 0;
+    if (remove_content(c, &artifact, err))
+        return -1;
+    if (tx_begin(c->store, TX_WRITE, &tx, err) || store_remove_retired_artifact(tx, digest, err))
+        return -1;
+    return tx_commit(&tx, err);
 }
 
 /* Of one app, or of all (NULL). */
@@ -123,15 +144,21 @@ static int remove_artifacts(struct controller *c, const char *app_id, bool *more
 {
     auto_id_list digests = { 0 };
     auto_tx *tx = NULL;
+    size_t removed = 0;
 
     if (tx_begin(c->store, TX_READ, &tx, err) ||
         store_unkept_artifacts(tx, app_id, BATCH, &digests, err))
         return -1;
     tx_rollback(&tx);
-    for (size_t i = 0; i < digests.count; i++)
-        if (remove_artifact(c, digests.items[i], err))
-            return -1;
-    *more = *more || digests.count == BATCH;
+    for (size_t i = 0; i < digests.count; i++) {
+        struct err failure = { 0 };
+        if (remove_artifact(c, digests.items[i], &failure) == 0)
+            removed++;
+        else
+            log_warn("removing an artifact; the next pass tries again",
+                     S("digest", digests.items[i]), E(&failure));
+    }
+    *more = *more || (digests.count == BATCH && removed > 0);
     return 0;
 }
 

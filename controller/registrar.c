@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "controller/builders.h"
 #include "controller/conditions.h"
 #include "controller/controller.h"
 #include "controller/wanted.h"
@@ -155,13 +156,30 @@ static int note_invalid(struct view *v, const struct err *failure, struct err *e
     return tx_commit(&tx, err);
 }
 
+/* A mirror that was lost (a database put back without its folder) is fetched again. */
+static int have_commit(struct view *v, struct err *err)
+{
+    const struct source *source = v->c->source;
+    char tree[GIT_SHA_LEN + 1];
+    struct err missing = { 0 };
+
+    if (!repository_of(v) ||
+        source->tree_id(source->self, &v->repository, v->ref.sha, ".", tree, &missing) == 0)
+        return 0;
+    if (missing.class == ERR_NOT_FOUND)
+        return source->fetch(source->self, &v->repository, v->ref.sha, v->ref.sha, err);
+    *err = missing;
+    return -1;
+}
+
 /* The spec and the build key. ERR_INVALID is the author's to mend. */
 static int make_key(struct view *v, struct err *err)
 {
     char tree[GIT_SHA_LEN + 1] = "";
     struct build_spec build;
 
-    if (wanted_spec(v->c, &v->app, repository_of(v), v->ref.sha, &v->full, NULL, err))
+    if (have_commit(v, err) ||
+        wanted_spec(v->c, &v->app, repository_of(v), v->ref.sha, &v->full, NULL, err))
         return -1;
     spec_build(v->full, &build);
     if (repository_of(v) && v->c->source->tree_id(v->c->source->self, &v->repository, v->ref.sha,
@@ -253,20 +271,25 @@ static int want_build(struct tx *tx, struct view *v, struct build_row *build, st
                       build->id);
 }
 
+/* For a queued build the dispatcher says the same, and its place. */
 static int find_build(struct tx *tx, struct view *v, const struct build_row *build, struct err *err)
 {
     static const struct {
-        const char *state, *reason, *text;
+        const char *state, *reason, *text, *event;
         enum condition_status status;
+        bool has_builder; /* only while there is one */
     } table[] = {
-        { "queued", "BuildQueued", "waits for a builder", CONDITION_FALSE },
-        { "running", "Building", "is running", CONDITION_FALSE },
-        { "succeeded", "Built", "made the artifact", CONDITION_TRUE },
-        { "failed", "BuildFailed", "failed", CONDITION_FALSE },
-        { "cancelled", "BuildCancelled", "was cancelled", CONDITION_FALSE },
+        { "queued", "BuildQueued", "waits for a builder", NULL, CONDITION_FALSE, true },
+        { "queued", "NoBuilder", "waits, but no builder is connected", NULL, CONDITION_FALSE,
+          false },
+        { "running", "Building", "is running", NULL, CONDITION_FALSE, false },
+        { "succeeded", "Built", "made the artifact", NULL, CONDITION_TRUE, false },
+        { "failed", "BuildFailed", "failed", "build", CONDITION_FALSE, false },
+        { "cancelled", "BuildCancelled", "was cancelled", "build", CONDITION_FALSE, false },
     };
     for (size_t i = 0; i < countof(table); i++) {
-        if (strcmp(build->state, table[i].state) != 0)
+        if (strcmp(build->state, table[i].state) != 0 ||
+            (table[i].has_builder && builders_count(v->c->builders) == 0))
             continue;
         char *text = NULL;
         size_t len;
@@ -282,7 +305,7 @@ static int find_build(struct tx *tx, struct view *v, const struct build_row *bui
                                              : table[i].reason,
                                          text,
                                          0,
-                                         strcmp(build->state, "failed") == 0 ? "build" : NULL };
+                                         table[i].event };
         int rc = find_condition(tx, &v->app, &finding, err);
         free(text);
         return rc;

@@ -17,6 +17,7 @@
 #include "controller/sync.h"
 #include "controller/wanted.h"
 #include "model/spec.h"
+#include "store/builds.h"
 #include "store/sites.h"
 #include "store/work.h"
 
@@ -145,12 +146,14 @@ static int find_converged(struct tx *tx, struct sync *s, struct err *err)
     return find_condition(tx, &s->app, is_good ? &good : &waiting, err);
 }
 
-static int note_conditions(struct sync *s, struct err *err)
+static int note_conditions(struct sync *s, bool is_routed, struct err *err)
 {
     const struct running *last = s->run_count ? &s->run[s->run_count - 1] : NULL;
     auto_tx *tx = NULL;
 
     if (tx_begin(s->c->store, TX_OBSERVE, &tx, err))
+        return -1;
+    if (is_routed && sync_find_routed(tx, s, err))
         return -1;
     if (last && (find_image(tx, s, last, err) || find_instances(tx, s, last, err)))
         return -1;
@@ -185,10 +188,13 @@ static int remove_app(struct sync *s, struct err *err)
 {
     auto_tx *tx = NULL;
     const struct event event = { s->app.project_id, NULL, "app", "Deleted", s->app.name, NULL };
+    bool dropped;
 
     if (!s->app.deleting || s->instances.count)
         return 0;
     if (tx_begin(s->c->store, TX_WRITE, &tx, err) || store_remove_app(tx, s->app.id, err) ||
+        (s->app.wanted_build_id &&
+         store_drop_unwanted_build(tx, s->app.wanted_build_id, &dropped, err)) ||
         store_add_event(tx, &event, err) || store_add_work(tx, "janitor", "all", 0, err))
         return -1;
     s->again_ms = -1;
@@ -237,7 +243,7 @@ int synchronizer_step(struct controller *c, const char *app_id, int64_t *again_m
     bool is_routed = sync_route(&s, routed, &route_failure) == 0;
     if (is_routed)
         sync_drain(&s);
-    if (observe(&s, err) || note_conditions(&s, err))
+    if (observe(&s, err) || note_conditions(&s, is_routed, err))
         return -1;
     if (is_routed && sync_route(&s, routed, &route_failure)) /* as the instances are now */
         is_routed = false;
@@ -255,23 +261,37 @@ int synchronizer_step(struct controller *c, const char *app_id, int64_t *again_m
 /* One listing of what runs, compared by name with what is written down: apps that miss an instance
  * are looked at, each by its own step, which asks the backend again. See janitor.c for the other
  * direction: what runs and is not written down. */
-int synchronizer_pass(struct controller *c, struct err *err)
+static int list_running(struct controller *c, json_t *names, struct err *err)
 {
     struct owned_list owned = { 0 };
-    json_auto_t *names = json_array();
-    auto_tx *tx = NULL;
-    int64_t lost;
 
-    if (c->router->check(c->router->self, err))
-        log_warn("checking the router", E(err));
     if (c->backend->list_owned(c->backend->self, &owned, err))
         return -1;
     for (size_t i = 0; i < owned.count; i++)
         if (owned.items[i].is_running)
             json_array_append_new(names, json_string(owned.items[i].name));
     owned_list_done(&owned);
-    if (tx_begin(c->store, TX_OBSERVE, &tx, err) || store_add_moving(tx, err) ||
-        store_add_work_for_lost_instances(tx, names, &lost, err))
+    return 0;
+}
+
+/* With the backend away no instance is seen to run: each of their apps is looked at, and says so.
+ */
+int synchronizer_pass(struct controller *c, struct err *err)
+{
+    struct err failure = { 0 };
+    json_auto_t *names = json_array();
+    auto_tx *tx = NULL;
+    int64_t lost;
+
+    if (c->router->check(c->router->self, err))
+        log_warn("checking the router", E(err));
+    if (list_running(c, names, &failure) && failure.class != ERR_UNAVAILABLE) {
+        *err = failure;
         return -1;
-    return tx_commit(&tx, err);
+    }
+    if (tx_begin(c->store, TX_OBSERVE, &tx, err) || store_add_moving(tx, err) ||
+        store_add_work_for_lost_instances(tx, names, &lost, err) || tx_commit(&tx, err))
+        return -1;
+    *err = failure;
+    return failure.class ? -1 : 0;
 }

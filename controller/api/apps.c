@@ -1,4 +1,4 @@
-/* apps.create, list, get, update, delete, deploy, rollback, hold, resume; env.* */
+/* apps.create, list, get, update, delete, deploy, restart, rollback, hold, resume; env.* */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +12,7 @@
 #include "model/spec.h"
 #include "store/builds.h"
 #include "store/releases.h"
+#include "store/sites.h"
 #include "store/work.h"
 
 enum { NAME_MAX_LEN = 40 };
@@ -108,7 +109,7 @@ int apps_create(struct rpc_call *call, const json_t *params, json_t **result, st
     auto_tx *tx = NULL;
     const char *name, *named, *ref;
 
-    if (api_text(params, "app", true, &name, err) ||
+    if (api_caller(call, params, &caller, err) || api_text(params, "app", true, &name, err) ||
         api_text(params, "repository", false, &named, err) ||
         api_text(params, "ref", false, &ref, err) ||
         spec_check_name(name, "app", NAME_MAX_LEN, err) || (ref && spec_check_ref(ref, err)) ||
@@ -215,7 +216,8 @@ int apps_update(struct rpc_call *call, const json_t *params, json_t **result, st
     const char *ref;
     int64_t generation;
 
-    if (api_text(params, "ref", false, &ref, err) || (ref && spec_check_ref(ref, err)) ||
+    if (api_caller(call, params, &caller, err) || api_text(params, "ref", false, &ref, err) ||
+        (ref && spec_check_ref(ref, err)) ||
         app_to_change(call, params, &caller, &tx, &app, err) || check_generation(params, &app, err))
         return -1;
     if ((spec && change_overlay(c, tx, &app, spec, caller.name, &generation, err)) ||
@@ -318,7 +320,8 @@ int env_set(struct rpc_call *call, const json_t *params, json_t **result, struct
     auto_tx *tx = NULL;
     int64_t generation;
 
-    if (check_env(set, err) || app_to_change(call, params, &caller, &tx, &app, err))
+    if (api_caller(call, params, &caller, err) || check_env(set, err) ||
+        app_to_change(call, params, &caller, &tx, &app, err))
         return -1;
     json_auto_t *change = json_pack("{s:O}", "env", set);
     if (change_overlay(c, tx, &app, change, caller.name, &generation, err) || tx_commit(&tx, err))
@@ -371,6 +374,51 @@ int apps_deploy(struct rpc_call *call, const json_t *params, json_t **result, st
     return 0;
 }
 
+/* Only what runs as it is wanted can be restarted: elsewhere the new release would not go live. */
+static int check_restart(struct tx *tx, const struct app_row *app, struct err *err)
+{
+    auto_release live = { 0 };
+
+    if (app->deleting)
+        return err_set(err, ERR_CONFLICT, "%s is being destroyed", app->name);
+    if (!app->running || !app->live_release_id) {
+        err_set(err, ERR_CONFLICT, "%s %s: there is nothing to restart", app->name,
+                app->running ? "is not live" : "is stopped");
+        return err_hint(err, app->running ? "`evenkeel explain` says why" : "`evenkeel start`");
+    }
+    if (app->hold) {
+        err_set(err, ERR_CONFLICT, "%s is held where it is", app->name);
+        return err_hint(err, "`evenkeel resume` ends the hold");
+    }
+    if (store_get_release(tx, app->live_release_id, &live, err))
+        return -1;
+    return spec_is_site(live.spec)
+               ? err_set(err, ERR_CONFLICT, "%s is a site: nothing of it runs", app->name)
+               : 0;
+}
+
+/* Another number in deploy.restart makes another release of the same artifact, which goes live as
+ * any other: no instance stops before its successor serves. */
+int apps_restart(struct rpc_call *call, const json_t *params, json_t **result, struct err *err)
+{
+    auto_caller caller = { 0 };
+    auto_app app = { 0 };
+    auto_tx *tx = NULL;
+    int64_t seq, generation;
+
+    if (api_app(call, params, TX_WRITE, &caller, &tx, &app, err) || check_restart(tx, &app, err) ||
+        store_last_event(tx, &seq, err) ||
+        note_event(tx, &app, "app", "RestartAsked", NULL, err, "restart asked for by %s",
+                   caller.name))
+        return -1;
+    json_auto_t *change = json_pack("{s:{s:I}}", "deploy", "restart", app.generation + 1);
+    if (change_overlay(api_controller(call), tx, &app, change, caller.name, &generation, err) ||
+        tx_commit(&tx, err))
+        return -1;
+    *result = json_pack("{s:s, s:s?, s:I}", "app", app.name, "commit", app.wanted_sha, "seq", seq);
+    return 0;
+}
+
 static int place_hold(struct tx *tx, struct app_row *app, const char *reason, bool is_manual,
                       const char *message, struct err *err)
 {
@@ -393,10 +441,12 @@ static int place_hold(struct tx *tx, struct app_row *app, const char *reason, bo
 }
 
 /* What an earlier release needs may be gone since: its artifact by the keep policy, its hosts to
- * other apps. */
+ * other apps. What the registrar does for a release that becomes wanted is done here. */
 static int take_back(struct tx *tx, const struct app_row *app, const struct release_row *release,
                      struct err *err)
 {
+    bool changed;
+
     if (!release->ref) {
         err_set(err, ERR_CONFLICT, "what was built for v%lld is not kept any more",
                 (long long)release->number);
@@ -408,7 +458,8 @@ static int take_back(struct tx *tx, const struct app_row *app, const struct rele
         if (store_claim_route(tx, app->id, route.host, route.path, err))
             return -1;
     }
-    return 0;
+    return spec_is_site(release->spec) ? store_want_site(tx, release->artifact, true, &changed, err)
+                                       : 0;
 }
 
 static int roll_back(struct tx *tx, struct app_row *app, const struct release_row *release,
@@ -462,7 +513,8 @@ int apps_hold(struct rpc_call *call, const json_t *params, json_t **result, stru
     auto_tx *tx = NULL;
     const char *message;
 
-    if (api_text(params, "message", false, &message, err) ||
+    if (api_caller(call, params, &caller, err) ||
+        api_text(params, "message", false, &message, err) ||
         app_to_change(call, params, &caller, &tx, &app, err))
         return -1;
     auto_free char *text =

@@ -235,29 +235,42 @@ static int open_log(struct controller *c, const struct attempt_row *attempt, int
     return 0;
 }
 
+/* A build that was cancelled before its call was here to be told by. Read after the call was
+ * attached: of a cancel at this moment at least one side sees the other. */
+static int pass_cancel(struct controller *c, const struct attempt_row *attempt, struct err *err)
+{
+    auto_build build = { 0 };
+    auto_tx *tx = NULL;
+
+    if (tx_begin(c->store, TX_READ, &tx, err) ||
+        store_get_build(tx, attempt->build_id, &build, err))
+        return -1;
+    if (build.cancel)
+        builders_cancel(c->builders, attempt->id, build.cancel);
+    return 0;
+}
+
 int build_attempt(struct rpc_call *call, const json_t *params, json_t **result, struct err *err)
 {
     struct controller *c = api_controller(call);
     int64_t offset = api_number(params, "offset", 0, 0, c->config->log_max);
     auto_attempt attempt = { 0 };
-    auto_build build = { 0 };
     auto_tx *tx = NULL;
     auto_fd int fd = -1;
     (void)result;
 
-    if (tx_begin(c->store, TX_READ, &tx, err) || check_running(tx, params, &attempt, err) ||
-        store_get_build(tx, attempt.build_id, &build, err))
+    if (tx_begin(c->store, TX_READ, &tx, err) || check_running(tx, params, &attempt, err))
         return -1;
     tx_rollback(&tx);
     if (open_log(c, &attempt, &fd, err))
+        return -1;
+    builders_attach(c->builders, attempt.id, call);
+    if (pass_cancel(c, &attempt, err))
         return -1;
     struct attempt_log *log = xcalloc(1, sizeof *log);
     *log = (struct attempt_log){
         c, rpc_call_ref(call), xstrdup(attempt.id), xstrdup(attempt.build_id), take_fd(&fd), offset
     };
-    builders_attach(c->builders, attempt.id, call);
-    if (build.cancel)
-        builders_cancel(c->builders, attempt.id, build.cancel);
     rpc_call_on_gone(call, on_log_gone, log);
     rpc_call_on_item(call, on_log, log);
     return RPC_LATER;

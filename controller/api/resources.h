@@ -16,6 +16,7 @@ int apps_get(struct rpc_call *call, const json_t *params, json_t **result, struc
 int apps_hold(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
 int apps_list(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
 int apps_logs(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
+int apps_restart(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
 int apps_resume(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
 int apps_rollback(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
 int apps_update(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);

@@ -312,18 +312,38 @@ int store_get_artifact(struct tx *tx, const char *digest, struct artifact_row *a
                     ARGS(T(digest)));
 }
 
+int store_remove_retired_artifact(struct tx *tx, const char *digest, struct err *err)
+{
+    return sql_run(tx, err,
+                   "DELETE FROM artifacts WHERE digest = ?1 AND NOT EXISTS (SELECT 1 FROM builds "
+                   "WHERE artifact = ?1)",
+                   T(digest));
+}
+
 int store_remove_artifact(struct tx *tx, const char *digest, struct err *err)
 {
     return sql_run(tx, err, "DELETE FROM artifacts WHERE digest = ?", T(digest));
 }
 
+int store_rebuild_artifact(struct tx *tx, const char *digest, struct err *err)
+{
+    if (sql_run(tx, err,
+                "UPDATE builds SET state = 'queued', reason = NULL, message = NULL, cancel = NULL, "
+                "artifact = NULL, attempts = 0, queued_at = ?, started_at = NULL, ended_at = NULL "
+                "WHERE id = (SELECT max(id) FROM builds WHERE artifact = ?)",
+                N(tx_now(tx)), T(digest)) ||
+        store_remove_artifact(tx, digest, err))
+        return -1;
+    return store_add_work(tx, "dispatcher", "queue", 0, err);
+}
+
 /* An app keeps the artifacts of its live and wanted release, of the build that it wants, and of the
- * last deploy.keep releases that were live; all keep what is younger than an hour. */
+ * last deploy.keep releases that were live before; all keep what is younger than an hour. */
 #define UNKEPT                                                                                    \
     "f.created_at < ?1 AND NOT EXISTS (SELECT 1 FROM releases r JOIN apps a ON a.id = r.app_id "  \
     "LEFT JOIN releases l ON l.id = a.live_release_id WHERE r.artifact = f.digest AND (r.id IN "  \
     "(a.live_release_id, a.wanted_release_id) OR (r.state = 'retired' AND (SELECT count(*) FROM " \
-    "releases n WHERE n.app_id = r.app_id AND n.live_at > r.live_at) < "                          \
+    "releases n WHERE n.app_id = r.app_id AND n.state = 'retired' AND n.live_at > r.live_at) < "  \
     "ifnull(l.spec ->> '$.deploy.keep', 5)))) AND NOT EXISTS (SELECT 1 FROM builds b JOIN apps "  \
     "a ON a.wanted_build_id = b.id WHERE b.artifact = f.digest)"
 
@@ -344,15 +364,18 @@ int store_unkept_artifacts(struct tx *tx, const char *app_id, int64_t limit, str
                     ARGS(N(an_hour_ago(tx)), N(limit)));
 }
 
-int store_remove_unkept_artifact(struct tx *tx, const char *digest, bool *removed, struct err *err)
+int store_retire_artifact(struct tx *tx, const char *digest, bool *retired, struct err *err)
 {
-    if (sql_run(tx, err,
-                "DELETE FROM artifacts WHERE digest IN (SELECT f.digest FROM artifacts f WHERE "
-                "f.digest = ?2 AND " UNKEPT ")",
-                N(an_hour_ago(tx)), T(digest)))
+    int64_t is_unkept;
+
+    if (sql_find_number(tx, err, 0, &is_unkept,
+                        "SELECT 1 FROM artifacts f WHERE f.digest = ?2 AND " UNKEPT,
+                        ARGS(N(an_hour_ago(tx)), T(digest))))
         return -1;
-    *removed = sql_changes(tx) > 0;
-    return 0;
+    *retired = is_unkept;
+    return is_unkept
+               ? sql_run(tx, err, "UPDATE builds SET artifact = NULL WHERE artifact = ?", T(digest))
+               : 0;
 }
 
 int store_old_builds(struct tx *tx, int64_t keep, int64_t limit, struct id_list *list,

@@ -81,14 +81,19 @@ void artifact_row_done(struct artifact_row *artifact);
 #define auto_artifact __attribute__((__cleanup__(artifact_row_done))) struct artifact_row
 int store_get_artifact(struct tx *tx, const char *digest, struct artifact_row *artifact,
                        struct err *err);
+/* No build leads to it any more; the row stays until what it stands for is removed. Not (*retired
+ * false) when an app keeps it by now. */
+int store_retire_artifact(struct tx *tx, const char *digest, bool *retired, struct err *err);
+/* Unless a build made it again since. */
+int store_remove_retired_artifact(struct tx *tx, const char *digest, struct err *err);
 /* The artifact is gone: its builds keep their rows, but will be built again when wanted. */
 int store_remove_artifact(struct tx *tx, const char *digest, struct err *err);
+/* The same, and the newest of its builds is queued at once. */
+int store_rebuild_artifact(struct tx *tx, const char *digest, struct err *err);
 /* Artifacts that no app keeps (of the releases of one app, or of all: NULL): neither live, wanted,
  * nor among the last deploy.keep releases that were live. Older than an hour. */
 int store_unkept_artifacts(struct tx *tx, const char *app_id, int64_t limit, struct id_list *list,
                            struct err *err);
-/* Removes it unless somebody keeps it by now. */
-int store_remove_unkept_artifact(struct tx *tx, const char *digest, bool *removed, struct err *err);
 /* Ended builds beyond the newest `keep` of their app, or whose app is gone; without an artifact
  * that is still there. */
 int store_old_builds(struct tx *tx, int64_t keep, int64_t limit, struct id_list *list,

@@ -31,6 +31,15 @@ int store_add_work(struct tx *tx, const char *loop, const char *subject, int64_t
         T(loop), T(subject), N(tx_now(tx) + delay_ms));
 }
 
+int store_hurry_work(struct tx *tx, const char *loop, struct err *err)
+{
+    sql_note_work(tx);
+    return sql_run(tx, err,
+                   "UPDATE work SET due_at = min(due_at, ?), revision = revision + 1 WHERE loop = "
+                   "? AND attempts > 0",
+                   N(tx_now(tx)), T(loop));
+}
+
 int store_next_work(struct tx *tx, const char *loop, size_t limit, struct work_list *list,
                     struct err *err)
 {

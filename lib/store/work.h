@@ -26,6 +26,9 @@ void work_list_done(struct work_list *list);
 int store_add_work(struct tx *tx, const char *loop, const char *subject, int64_t delay_ms,
                    struct err *err);
 
+/* What failed and waits is due now. */
+int store_hurry_work(struct tx *tx, const char *loop, struct err *err);
+
 /* What comes first, due or not yet. */
 int store_next_work(struct tx *tx, const char *loop, size_t limit, struct work_list *list,
                     struct err *err);

@@ -3,6 +3,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -184,7 +188,7 @@ static void claims_end_with_their_releases(void **state)
 
     auto_free char *v1 = release(f, 0, "sha256:1", "first.test");
     go_live(f, 0, NULL, v1);
-    auto_free char *v2 = release(f, 0, "sha256:2", "second.test");
+    free(release(f, 0, "sha256:2", "second.test"));
     assert_int_equal(store_claim_route(f->tx, f->app[0], "first.test", "/", &err), 0);
     assert_int_equal(store_claim_route(f->tx, f->app[0], "second.test", "/", &err), 0);
     assert_int_equal(store_claim_route(f->tx, f->app[0], "third.test", "/", &err), 0);
@@ -265,7 +269,8 @@ static bool is_unkept(struct fixture *f, const char *app, const char *digest)
 
 static void an_app_keeps_as_many_artifacts_as_it_says(void **state)
 {
-    static const char *const digests[] = { "sha256:1", "sha256:2", "sha256:3", "sha256:4" };
+    static const char *const digests[] = { "sha256:1", "sha256:2", "sha256:3", "sha256:4",
+                                           "sha256:5" };
     struct fixture *f = *state;
     struct err err = { 0 };
     auto_free char *before = NULL;
@@ -281,17 +286,18 @@ static void an_app_keeps_as_many_artifacts_as_it_says(void **state)
     }
     assert_false(is_unkept(f, NULL, digests[0])); /* too young */
     later(f, 2 * HOUR_MS);
-    assert_true(is_unkept(f, NULL, digests[0])); /* deploy.keep is 2: the live one and one more */
+    assert_true(is_unkept(f, NULL, digests[0])); /* deploy.keep is 2: the live one and two before it */
     assert_true(is_unkept(f, f->app[0], digests[1]));
     assert_false(is_unkept(f, f->app[1], digests[1]));
     assert_false(is_unkept(f, NULL, digests[2]));
     assert_false(is_unkept(f, NULL, digests[3]));
+    assert_false(is_unkept(f, NULL, digests[4]));
 
     /* wanted again between the look and the removal */
-    auto_free char *again = release(f, 0, digests[0], "one.test");
-    assert_int_equal(store_remove_unkept_artifact(f->tx, digests[0], &removed, &err), 0);
+    free(release(f, 0, digests[0], "one.test"));
+    assert_int_equal(store_retire_artifact(f->tx, digests[0], &removed, &err), 0);
     assert_false(removed);
-    assert_int_equal(store_remove_unkept_artifact(f->tx, digests[1], &removed, &err), 0);
+    assert_int_equal(store_retire_artifact(f->tx, digests[1], &removed, &err), 0);
     assert_true(removed);
 }
 
