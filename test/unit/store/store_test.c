@@ -1,6 +1,8 @@
 /* Opening, migrating, transactions. */
 #include "store_fixture.h"
 
+#include "store/work.h"
+
 #include <fcntl.h>
 #include <pthread.h>
 #include <sqlite3.h>
@@ -104,9 +106,11 @@ static void test_scope_exit_rolls_back(void **state)
     refused(f, store_get_setting(tx, "a", &value, &f->err), ERR_NOT_FOUND);
 }
 
-static void note_commit(void *arg, bool events, bool work)
+static void note_commit(void *arg, bool events, const char *const *loops)
 {
-    *(int *)arg += 1 + 10 * events + 100 * work;
+    *(int *)arg += 1 + 10 * events;
+    for (; *loops; loops++)
+        *(int *)arg += strcmp(*loops, "janitor") == 0 ? 100 : 1000;
 }
 
 static void test_commits_are_told(void **state)
@@ -128,8 +132,14 @@ static void test_commits_are_told(void **state)
         tx = begin(f, TX_WRITE);
         ok(f, store_add_event(tx, &event, &f->err));
         ok(f, tx_commit(&tx, &f->err));
+        assert_int_equal(told, 11);
+        tx = begin(f, TX_WRITE); /* each loop once, however much work it got */
+        ok(f, store_add_work(tx, "janitor", "a", 0, &f->err));
+        ok(f, store_add_work(tx, "fetcher", "a", 0, &f->err));
+        ok(f, store_add_work(tx, "janitor", "b", 0, &f->err));
+        ok(f, tx_commit(&tx, &f->err));
     }
-    assert_int_equal(told, 11);
+    assert_int_equal(told, 11 + 1 + 100 + 1000);
 }
 
 /* ---- threads ---- */
