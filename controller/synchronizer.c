@@ -274,7 +274,8 @@ static int list_running(struct controller *c, json_t *names, struct err *err)
     return 0;
 }
 
-/* With the backend away no instance is seen to run: each of their apps is looked at, and says so. */
+/* With the backend away no instance is seen to run: each of their apps is looked at, and says so.
+ */
 int synchronizer_pass(struct controller *c, struct err *err)
 {
     struct err failure = { 0 };

@@ -168,15 +168,6 @@ int store_set_overlay(struct tx *tx, const char *id, const json_t *overlay, cons
     return store_add_work(tx, "registrar", id, 0, err);
 }
 
-int store_get_overlay(struct tx *tx, const char *id, int64_t generation, json_t **overlay,
-                      struct err *err)
-{
-    static const struct row_field field = { ROW_JSON, 0 };
-    return row_find(tx, err, "spec revision", &field, 1, overlay,
-                    "SELECT overlay FROM app_specs WHERE app_id = ? AND generation = ?",
-                    ARGS(T(id), N(generation)));
-}
-
 int store_set_running(struct tx *tx, const char *id, bool running, struct err *err)
 {
     if (sql_run(tx, err, "UPDATE apps SET running = ? WHERE id = ?", N(running), T(id)))
@@ -253,16 +244,6 @@ int store_add_work_on_ref(struct tx *tx, const char *loop, const char *repositor
                    "INSERT INTO work (loop, subject, due_at) SELECT ?, id, ? FROM apps "
                    "WHERE repository_id = ? AND ref = ?" UPSERT_WORK,
                    T(loop), N(tx_now(tx)), T(repository_id), T(ref));
-}
-
-int store_add_work_on_repository(struct tx *tx, const char *loop, const char *repository_id,
-                                 struct err *err)
-{
-    sql_note_work(tx);
-    return sql_run(tx, err,
-                   "INSERT INTO work (loop, subject, due_at) SELECT ?, id, ? FROM apps WHERE "
-                   "repository_id = ?" UPSERT_WORK,
-                   T(loop), N(tx_now(tx)), T(repository_id));
 }
 
 int store_add_work_for_build(struct tx *tx, const char *loop, const char *build_id, struct err *err)

@@ -32,8 +32,6 @@ int store_list_apps(struct tx *tx, const char *project_id, const char *after, in
 /* A new spec revision; *generation is its number. */
 int store_set_overlay(struct tx *tx, const char *id, const json_t *overlay, const char *author,
                       int64_t *generation, struct err *err);
-int store_get_overlay(struct tx *tx, const char *id, int64_t generation, json_t **overlay,
-                      struct err *err);
 int store_set_running(struct tx *tx, const char *id, bool running, struct err *err);
 int store_set_app_ref(struct tx *tx, const char *id, const char *ref, struct err *err);
 int store_set_hold(struct tx *tx, const char *id, const json_t *hold,
@@ -56,8 +54,6 @@ int store_set_router_hash(struct tx *tx, const char *id, const char *hash, struc
  * full passes). */
 int store_add_work_on_ref(struct tx *tx, const char *loop, const char *repository_id,
                           const char *ref, struct err *err);
-int store_add_work_on_repository(struct tx *tx, const char *loop, const char *repository_id,
-                                 struct err *err);
 int store_add_work_for_build(struct tx *tx, const char *loop, const char *build_id,
                              struct err *err);
 int store_add_unobserved(struct tx *tx, struct err *err);

@@ -18,8 +18,8 @@ static void copy(char *to, size_t size, const char *from)
 
 static int fail_call(struct world *w, const char *what, struct err *err)
 {
-    return err_set(err, w->fail.class ? w->fail.class : ERR_UNAVAILABLE,
-                   "%s: call %zu goes wrong", what, w->calls);
+    return err_set(err, w->fail.class ? w->fail.class : ERR_UNAVAILABLE, "%s: call %zu goes wrong",
+                   what, w->calls);
 }
 
 static int call_begins(struct world *w, const char *what, bool is_away, struct err *err)
@@ -77,7 +77,8 @@ static struct world_container *make_container(struct world *w, const struct app_
     if (w->container_count == WORLD_MAX)
         abort();
     one = &w->containers[w->container_count++];
-    *one = (struct world_container){ .index = index, .started_ms = w->now_ms,
+    *one = (struct world_container){ .index = index,
+                                     .started_ms = w->now_ms,
                                      .state = INSTANCE_RUNNING };
     COPY(one->name, name);
     COPY(one->app_id, app->app_id);
@@ -92,7 +93,7 @@ static void live_on(struct world *w, struct world_container *one)
     const struct world_image *image = behaviour(w, one->image);
 
     if (one->state != INSTANCE_EXITED && image->exits &&
-               w->now_ms - one->started_ms >= w->start_ms) {
+        w->now_ms - one->started_ms >= w->start_ms) {
         one->state = INSTANCE_EXITED;
     } else if (one->state == INSTANCE_RUNNING && !image->is_never_ready &&
                w->now_ms - one->started_ms >= w->start_ms) {
@@ -195,10 +196,10 @@ static int list_owned(void *self, struct owned_list *list, struct err *err)
     *list = (struct owned_list){ .items = xcalloc(w->container_count, sizeof *list->items),
                                  .count = w->container_count };
     for (size_t i = 0; i < w->container_count; i++)
-        list->items[i] = (struct owned){ xstrdup(w->containers[i].name),
-                                         xstrdup(w->containers[i].app_id),
-                                         xstrdup(w->containers[i].release_id),
-                                         w->containers[i].state != INSTANCE_EXITED };
+        list->items[i] =
+            (struct owned){ xstrdup(w->containers[i].name), xstrdup(w->containers[i].app_id),
+                            xstrdup(w->containers[i].release_id),
+                            w->containers[i].state != INSTANCE_EXITED };
     return 0;
 }
 

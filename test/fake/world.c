@@ -1,5 +1,5 @@
-/* The world around the loops: its clock, its store, what a person or a remote does to it, and how it
- * is told. */
+/* The world around the loops: its clock, its store, what a person or a remote does to it, and how
+ * it is told. */
 #include "world.h"
 
 #include <sqlite3.h>
@@ -46,8 +46,7 @@ static void open_store(struct world *w)
     struct err err = { 0 };
 
     world_must(files_make(&w->config, &err) || store_open(path, &w->clock, &w->c.store, &err) ||
-                   store_migrate(w->c.store, &err) ||
-                   tx_begin(w->c.store, TX_WRITE, &tx, &err) ||
+                   store_migrate(w->c.store, &err) || tx_begin(w->c.store, TX_WRITE, &tx, &err) ||
                    store_set_setting(tx, "installation", "world", &err) ||
                    store_add_project(tx, "default", 16, &project, &err) || tx_commit(&tx, &err),
                &err, "making the store");
@@ -65,23 +64,23 @@ struct world *world_new(void)
     w->now_ms = 1700000000000;
     w->start_ms = START_MS;
     w->clock = (struct clock){ tell_time, tell_time, w };
-    w->config = (struct controller_config){ .data = w->dir,
-                                            .git_root = w->dir,
-                                            .domain = (char *)(uintptr_t) "localhost",
-                                            .api_url = (char *)(uintptr_t) "http://localhost",
-                                            .docker_prefix = (char *)(uintptr_t) "",
-                                            .docker_network_range =
-                                                (char *)(uintptr_t) "10.224.0.0/12",
-                                            .fetch_ms = 180000,
-                                            .register_ms = 180000,
-                                            .dispatch_ms = 180000,
-                                            .crash_ms = 60000,
-                                            .synchronize_ms = 180000,
-                                            .clean_ms = 3600000,
-                                            .lease_grace_ms = 1000,
-                                            .log_max = 1 << 20,
-                                            .builds_keep = 3,
-                                            .events_keep = 1000 };
+    w->config =
+        (struct controller_config){ .data = w->dir,
+                                    .git_root = w->dir,
+                                    .domain = (char *)(uintptr_t) "localhost",
+                                    .api_url = (char *)(uintptr_t) "http://localhost",
+                                    .docker_prefix = (char *)(uintptr_t) "",
+                                    .docker_network_range = (char *)(uintptr_t) "10.224.0.0/12",
+                                    .fetch_ms = 180000,
+                                    .register_ms = 180000,
+                                    .dispatch_ms = 180000,
+                                    .crash_ms = 60000,
+                                    .synchronize_ms = 180000,
+                                    .clean_ms = 3600000,
+                                    .lease_grace_ms = 1000,
+                                    .log_max = 1 << 20,
+                                    .builds_keep = 3,
+                                    .events_keep = 1000 };
     outside_init(w);
     w->c = (struct controller){ .config = &w->config,
                                 .clock = &w->clock,
@@ -143,9 +142,11 @@ static int step(struct controller *c, size_t loop, const char *subject, int64_t 
     {                                                                                 \
         return step(c, n, subject, again_ms, err);                                    \
     }
-COUNTED(0) COUNTED(1) COUNTED(2) COUNTED(3) COUNTED(4) COUNTED(5)
+COUNTED(0)
+COUNTED(1) COUNTED(2) COUNTED(3) COUNTED(4) COUNTED(5)
 
-static const step_function counted[WORLD_LOOPS] = { step_0, step_1, step_2, step_3, step_4, step_5 };
+    static const step_function counted[WORLD_LOOPS] = { step_0, step_1, step_2,
+                                                        step_3, step_4, step_5 };
 
 void world_turn(struct world *w)
 {
@@ -169,8 +170,7 @@ static bool build_one(struct world *w)
 
     if (tx_begin(w->c.store, TX_WRITE, &tx, &err) || store_next_build(tx, &build, &err))
         return false;
-    bool is_site =
-        strcmp(json_string_value(json_object_get(build.spec, "output")), "site") == 0;
+    bool is_site = strcmp(json_string_value(json_object_get(build.spec, "output")), "site") == 0;
     auto_free char *digest = xasprintf("sha256:%s", build.key);
     int rc = store_add_attempt(tx, &build, "b1", "hash", &attempt, &err);
     if (rc == 0 && w->build_fails)
@@ -245,11 +245,11 @@ char *world_app(struct world *w, const char *name, const char *overlay)
     const struct repository_row wanted = { .project_id = project.id,
                                            .name = (char *)(uintptr_t)name,
                                            .url = url };
-    world_must(store_add_repository(tx, &wanted, &repository, &err) ||
-                   store_add_app(tx, project.id, name, repository.id, "main", over, "test", &id,
-                                 &err) ||
-                   store_add_work(tx, "fetcher", repository.id, 0, &err) || tx_commit(&tx, &err),
-               &err, "adding an app");
+    world_must(
+        store_add_repository(tx, &wanted, &repository, &err) ||
+            store_add_app(tx, project.id, name, repository.id, "main", over, "test", &id, &err) ||
+            store_add_work(tx, "fetcher", repository.id, 0, &err) || tx_commit(&tx, &err),
+        &err, "adding an app");
     return id;
 }
 
@@ -373,9 +373,8 @@ char *world_ask(struct world *w, const char *sql)
         fprintf(stderr, "%s: %s\n", sql, sqlite3_errmsg(db));
         abort();
     }
-    const char *text = sqlite3_step(stmt) == SQLITE_ROW
-                           ? (const char *)sqlite3_column_text(stmt, 0)
-                           : NULL;
+    const char *text =
+        sqlite3_step(stmt) == SQLITE_ROW ? (const char *)sqlite3_column_text(stmt, 0) : NULL;
     char *answer = xstrdup(text ? text : "");
     sqlite3_finalize(stmt);
     sqlite3_close(db);

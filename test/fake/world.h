@@ -1,7 +1,7 @@
-/* A controller in a world made of tables: the real store, loops and API over a backend, a router and
- * a source that only remember what they were told, and a clock that is turned by hand. One thread,
- * and the same course every time: what a test does not set does not vary. Ids and secrets are
- * random, but nothing depends on them.
+/* A controller in a world made of tables: the real store, loops and API over a backend, a router
+ * and a source that only remember what they were told, and a clock that is turned by hand. One
+ * thread, and the same course every time: what a test does not set does not vary. Ids and secrets
+ * are random, but nothing depends on them.
  *
  * Faults are fields. `fail` makes one single call to the outside go wrong, the others stay so until
  * they are cleared. */
@@ -78,16 +78,16 @@ struct world {
 
     /* faults */
     bool backend_away, router_away, router_refuses, remote_away;
-    bool image_in_use;    /* no image can be removed */
-    const char *unremovable; /* the container that cannot be removed */
-    int64_t start_ms;     /* until an instance is ready */
-    int64_t in_flight;    /* requests on every instance */
-    size_t calls;         /* to the outside, so far */
+    bool image_in_use;                                    /* no image can be removed */
+    const char *unremovable;                              /* the container that cannot be removed */
+    int64_t start_ms;                                     /* until an instance is ready */
+    int64_t in_flight;                                    /* requests on every instance */
+    size_t calls;                                         /* to the outside, so far */
     void (*meanwhile)(struct world *w, const char *call); /* what others do during a call */
     struct {
-        size_t at;             /* which call; 0: none */
-        bool is_after;         /* it took effect, only its answer is lost */
-        enum err_class class;  /* ERR_STOPPED: as if the program had ended there */
+        size_t at;            /* which call; 0: none */
+        bool is_after;        /* it took effect, only its answer is lost */
+        enum err_class class; /* ERR_STOPPED: as if the program had ended there */
     } fail;
 
     /* plays builder */
@@ -96,7 +96,8 @@ struct world {
 
     /* what was seen */
     size_t steps[WORLD_LOOPS]; /* by loop, in the order of loop_table */
-    const char *must_serve;    /* host: from its first ready instance on it is served after every step */
+    const char
+        *must_serve; /* host: from its first ready instance on it is served after every step */
     bool has_served;
     char wrong[256]; /* the first thing that must never happen */
 };

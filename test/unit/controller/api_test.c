@@ -1,10 +1,5 @@
 /* What people and builders say, through the real server, to loops that run in a world of tables. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "expect.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,15 +13,9 @@ enum { MINUTE = 60000, HOUR = 60 * MINUTE };
 static const char web[] = "build: {method: dockerfile}\nprocesses:\n  web: {port: 8080}\n"
                           "deploy: {timeout: 20s}\n";
 
-static void expect_(struct world *w, const char *sql, const char *expected, const char *file, int line)
-{
-    auto_free char *answer = world_ask(w, sql);
-
-    _assert_string_equal(answer, expected, file, line);
-}
-#define expect(w, sql, expected) expect_(w, sql, expected, __FILE__, __LINE__)
-#define LIVE_NUMBER \
-    "SELECT l.number FROM apps a JOIN releases l ON l.id = a.live_release_id WHERE a.name = 'hello'"
+#define LIVE_NUMBER                                                                           \
+    "SELECT l.number FROM apps a JOIN releases l ON l.id = a.live_release_id WHERE a.name = " \
+    "'hello'"
 
 struct scene {
     struct world *w;
@@ -127,8 +116,9 @@ static void test_rollback_needs_its_hosts_and_its_artifact(void **state)
     auto_free char *other =
         world_app(s->w, "other", "{\"routes\": [{\"host\": \"hello.localhost\"}]}");
     world_run(s->w, 5 * MINUTE);
-    expect(s->w, "SELECT name FROM routes r JOIN apps a ON a.id = app_id WHERE host = "
-                 "'hello.localhost'",
+    expect(s->w,
+           "SELECT name FROM routes r JOIN apps a ON a.id = app_id WHERE host = "
+           "'hello.localhost'",
            "other");
     refuse(s, "apps.rollback", json_object(), ERR_EXISTS);
     expect(s->w, LIVE_NUMBER, "2");
@@ -213,15 +203,15 @@ static void test_push_ends_when_it_is_live(void **state)
 
     world_must(links_ask(s->l, "apps.create", json_pack("{s:s}", "app", "here"), NULL, &s->err),
                &s->err, "creating");
-    json_auto_t *good = receive(s, 'x', web);
+    json_auto_t *good = receive(s, 'd', web);
     assert_true(json_is_true(json_object_get(good, "ok")));
     assert_int_equal(s->w->published_count, 1);
-    assert_int_equal(s->w->published[0].sha[0], 'x');
+    assert_int_equal(s->w->published[0].sha[0], 'd');
     assert_int_equal(world_serving(s->w, "here.localhost"), 1);
     s->w->start_ms = HOUR;
-    json_auto_t *bad = receive(s, 'y', web);
+    json_auto_t *bad = receive(s, 'e', web);
     assert_false(json_is_true(json_object_get(bad, "ok")));
-    assert_int_equal(s->w->published[0].sha[0], 'x'); /* the branch stays */
+    assert_int_equal(s->w->published[0].sha[0], 'd'); /* the branch stays */
     assert_int_equal(world_serving(s->w, "here.localhost"), 1);
 }
 
@@ -301,11 +291,11 @@ static void test_infrastructure_failures_are_tried_again(void **state)
     queue_one(s);
     for (int i = 1; i <= 3; i++) {
         json_auto_t *leased = lease(s);
-        world_must(settle(s, leased,
-                          json_pack("{s:s, s:s, s:s, s:b}", "state", "failed", "reason",
-                                    "DockerUnavailable", "message", "it is away",
-                                    "is_infrastructure", 1)),
-                   &s->err, "settling");
+        world_must(
+            settle(s, leased,
+                   json_pack("{s:s, s:s, s:s, s:b}", "state", "failed", "reason",
+                             "DockerUnavailable", "message", "it is away", "is_infrastructure", 1)),
+            &s->err, "settling");
         world_run(s->w, 100);
         expect(s->w, "SELECT state FROM builds", i < 3 ? "queued" : "failed");
     }
@@ -318,8 +308,9 @@ static void test_failure_of_the_code_is_final(void **state)
 
     queue_one(s);
     json_auto_t *leased = lease(s);
-    world_must(settle(s, leased, json_pack("{s:s, s:s}", "state", "failed", "reason", "BuildFailed")),
-               &s->err, "settling");
+    world_must(
+        settle(s, leased, json_pack("{s:s, s:s}", "state", "failed", "reason", "BuildFailed")),
+        &s->err, "settling");
     world_run(s->w, MINUTE);
     expect(s->w, "SELECT state FROM builds", "failed");
     expect(s->w, "SELECT count(*) FROM build_attempts", "1");

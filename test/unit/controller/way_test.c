@@ -1,10 +1,5 @@
 /* The way of a push to live, and what leads off it: the loops together, in a world of tables. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "expect.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,22 +8,15 @@
 #include "controller/conditions.h"
 #include "store/apps.h"
 #include "store/sites.h"
-#include "world.h"
 
-#define WEB(more) "app: hello\nbuild: {method: dockerfile}\nprocesses:\n  web: {port: 8080" more "}\n"
+#define WEB(more) \
+    "app: hello\nbuild: {method: dockerfile}\nprocesses:\n  web: {port: 8080" more "}\n"
 #define HOST "hello.localhost"
-#define LIVE_NUMBER \
-    "SELECT l.number FROM apps a JOIN releases l ON l.id = a.live_release_id WHERE a.name = 'hello'"
+#define LIVE_NUMBER                                                                           \
+    "SELECT l.number FROM apps a JOIN releases l ON l.id = a.live_release_id WHERE a.name = " \
+    "'hello'"
 
 enum { MINUTE = 60000 };
-
-static void expect_(struct world *w, const char *sql, const char *expected, const char *file, int line)
-{
-    auto_free char *answer = world_ask(w, sql);
-
-    _assert_string_equal(answer, expected, file, line);
-}
-#define expect(w, sql, expected) expect_(w, sql, expected, __FILE__, __LINE__)
 
 static void expect_condition_(struct world *w, const char *type, const char *expected,
                               const char *file, int line)
@@ -39,8 +27,7 @@ static void expect_condition_(struct world *w, const char *type, const char *exp
         type);
     expect_(w, sql, expected, file, line);
 }
-#define expect_condition(w, type, expected) \
-    expect_condition_(w, type, expected, __FILE__, __LINE__)
+#define expect_condition(w, type, expected) expect_condition_(w, type, expected, __FILE__, __LINE__)
 
 static size_t count_of(struct world *w, const char *release)
 {
@@ -72,8 +59,8 @@ static void test_push_to_live(void **state)
     (void)state;
 
     for (size_t i = 0; condition_chain[i]; i++) {
-        auto_free char *sql = xasprintf("SELECT status FROM conditions WHERE type = '%s'",
-                                        condition_chain[i]);
+        auto_free char *sql =
+            xasprintf("SELECT status FROM conditions WHERE type = '%s'", condition_chain[i]);
         expect(w, sql, "true");
     }
     assert_int_equal(world_serving(w, HOST), 1);
@@ -155,7 +142,8 @@ static void test_instance_that_keeps_ending_is_rejected(void **state)
     w->has_builder = false;
     world_push(w, 'b', 'b', WEB("") "deploy: {timeout: 1h}\n");
     world_run(w, 1000);
-    auto_free char *key = world_ask(w, "SELECT 'sha256:' || key FROM builds WHERE state = 'queued'");
+    auto_free char *key =
+        world_ask(w, "SELECT 'sha256:' || key FROM builds WHERE state = 'queued'");
     world_image(w, key)->exits = true;
     w->has_builder = true;
     world_kick(w, "registrar", id);
@@ -230,8 +218,9 @@ static void test_host_that_is_taken(void **state)
     (void)state;
 
     world_run(w, 5 * MINUTE);
-    expect(w, "SELECT reason FROM conditions c JOIN apps a ON a.id = c.app_id WHERE a.name = "
-              "'other' AND type = 'SpecValid'",
+    expect(w,
+           "SELECT reason FROM conditions c JOIN apps a ON a.id = c.app_id WHERE a.name = "
+           "'other' AND type = 'SpecValid'",
            "HostTaken");
     assert_int_equal(world_serving(w, HOST), 1);
     world_free(w);
@@ -306,8 +295,8 @@ static void test_router_away_while_an_app_stops(void **state)
 
     w->must_serve = NULL;
     w->router_away = true;
-    world_must(tx_begin(w->c.store, TX_WRITE, &tx, &err) ||
-                   store_set_deleting(tx, id, &err) || tx_commit(&tx, &err),
+    world_must(tx_begin(w->c.store, TX_WRITE, &tx, &err) || store_set_deleting(tx, id, &err) ||
+                   tx_commit(&tx, &err),
                &err, "deleting");
     world_run(w, 10 * MINUTE);
     assert_int_equal(w->container_count, 1);
@@ -365,8 +354,8 @@ static void test_destroyed_app_leaves_no_build_behind(void **state)
     world_push(w, 'b', 'b', WEB(""));
     world_run(w, 1000);
     expect(w, "SELECT count(*) FROM builds WHERE state = 'queued'", "1");
-    world_must(tx_begin(w->c.store, TX_WRITE, &tx, &err) ||
-                   store_set_deleting(tx, id, &err) || tx_commit(&tx, &err),
+    world_must(tx_begin(w->c.store, TX_WRITE, &tx, &err) || store_set_deleting(tx, id, &err) ||
+                   tx_commit(&tx, &err),
                &err, "deleting");
     world_run(w, MINUTE);
     expect(w, "SELECT count(*) FROM apps", "0");
@@ -387,8 +376,9 @@ static void test_superseded_build_is_dropped(void **state)
     world_run(w, 1000);
     world_push(w, 'b', 'b', WEB(""));
     world_run(w, 1000);
-    expect(w, "SELECT group_concat(state || ifnull(reason, '')) FROM (SELECT * FROM builds ORDER BY "
-              "sha)",
+    expect(w,
+           "SELECT group_concat(state || ifnull(reason, '')) FROM (SELECT * FROM builds ORDER BY "
+           "sha)",
            "cancelledSuperseded,queued");
     world_push(w, 'c', 'c', "nonsense: 1\n"); /* not valid: nothing is wanted */
     world_run(w, 1000);
