@@ -242,10 +242,12 @@ void loops_start(struct loops *loops)
     }
 }
 
-void loops_kick(struct loops *loops)
+void loops_kick(struct loops *loops, const char *name)
 {
     for (size_t i = 0; i < loop_count; i++) {
         struct runner *r = &loops->runners[i];
+        if (strcmp(r->entry->name, name) != 0)
+            continue;
         pthread_mutex_lock(&r->lock);
         if (r->ticker)
             ticker_kick(r->ticker);

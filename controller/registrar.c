@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "controller/builders.h"
 #include "controller/conditions.h"
 #include "controller/controller.h"
 #include "controller/wanted.h"
@@ -270,20 +271,25 @@ static int want_build(struct tx *tx, struct view *v, struct build_row *build, st
                       build->id);
 }
 
+/* For a queued build the dispatcher says the same, and its place. */
 static int find_build(struct tx *tx, struct view *v, const struct build_row *build, struct err *err)
 {
     static const struct {
-        const char *state, *reason, *text;
+        const char *state, *reason, *text, *event;
         enum condition_status status;
+        bool has_builder; /* only while there is one */
     } table[] = {
-        { "queued", "BuildQueued", "waits for a builder", CONDITION_FALSE },
-        { "running", "Building", "is running", CONDITION_FALSE },
-        { "succeeded", "Built", "made the artifact", CONDITION_TRUE },
-        { "failed", "BuildFailed", "failed", CONDITION_FALSE },
-        { "cancelled", "BuildCancelled", "was cancelled", CONDITION_FALSE },
+        { "queued", "BuildQueued", "waits for a builder", NULL, CONDITION_FALSE, true },
+        { "queued", "NoBuilder", "waits, but no builder is connected", NULL, CONDITION_FALSE,
+          false },
+        { "running", "Building", "is running", NULL, CONDITION_FALSE, false },
+        { "succeeded", "Built", "made the artifact", NULL, CONDITION_TRUE, false },
+        { "failed", "BuildFailed", "failed", "build", CONDITION_FALSE, false },
+        { "cancelled", "BuildCancelled", "was cancelled", "build", CONDITION_FALSE, false },
     };
     for (size_t i = 0; i < countof(table); i++) {
-        if (strcmp(build->state, table[i].state) != 0)
+        if (strcmp(build->state, table[i].state) != 0 ||
+            (table[i].has_builder && builders_count(v->c->builders) == 0))
             continue;
         char *text = NULL;
         size_t len;
@@ -299,7 +305,7 @@ static int find_build(struct tx *tx, struct view *v, const struct build_row *bui
                                              : table[i].reason,
                                          text,
                                          0,
-                                         strcmp(build->state, "failed") == 0 ? "build" : NULL };
+                                         table[i].event };
         int rc = find_condition(tx, &v->app, &finding, err);
         free(text);
         return rc;

@@ -141,20 +141,19 @@ static int reject(struct sync *s, const struct running *run, const char *why, st
  * --------------------------------------------------------------------------------------------------
  */
 
-/* An image of this daemon alone that is gone cannot be pulled: its artifact is forgotten, and the
- * registrar has it built again. Until then it is not wanted, so that the time of the build does not
- * count for the rollout. What a hold keeps wanted nobody builds: that one ends in its timeout. */
+/* An image of this daemon alone that is gone cannot be pulled: its artifact is forgotten and built
+ * again, also for an app that is held or whose newer release was rejected. One that is not live is
+ * not wanted until then, so that the time of the build does not count for the rollout. */
 int sync_rebuild(struct sync *s, const struct release_row *release, struct err *err)
 {
-    const char *image = release->ref ? release->ref : release->artifact;
     bool is_live = s->live.id && strcmp(release->id, s->live.id) == 0;
     auto_tx *tx = NULL;
 
-    if (s->app.hold || !text_starts(image, "sha256:") || (is_live && !release->ref))
+    if (!release->ref || !text_starts(release->ref, "sha256:"))
         return 0;
     if (tx_begin(s->c->store, TX_WRITE, &tx, err) ||
-        store_remove_artifact(tx, release->artifact, err) ||
-        (!is_live && store_unwant_release(tx, s->app.id, release->id, err)) ||
+        store_rebuild_artifact(tx, release->artifact, err) ||
+        (!is_live && !s->app.hold && store_unwant_release(tx, s->app.id, release->id, err)) ||
         note_event(tx, &s->app, "build", "ImageMissing", NULL, err,
                    "the image of v%lld is gone; it is built again", (long long)release->number) ||
         store_add_work(tx, "registrar", s->app.id, 0, err))

@@ -380,11 +380,31 @@ static int link_hooks(const struct installation *in, struct err *err)
     return 0;
 }
 
+/* Started by root, nginx's workers are another user: every folder on the way to the sites must let
+ * them pass. Ours do. */
+static int check_way(const struct installation *in, struct err *err)
+{
+    auto_free char *path = xstrdup(in->settings.data);
+    struct stat info;
+
+    for (char *slash = strrchr(path, '/'); geteuid() == 0 && slash > path;
+         slash = strrchr(path, '/')) {
+        *slash = '\0';
+        if (stat(path, &info) || (info.st_mode & S_IXOTH))
+            continue;
+        err_set(err, ERR_INVALID,
+                "%s is closed to other users: nginx could not serve sites from %s", path,
+                in->settings.data);
+        return err_hint(err, "`chmod o+x %s`, or choose another folder with --data", path);
+    }
+    return 0;
+}
+
 int installation_prepare(struct installation *in, bool *is_changed, struct err *err)
 {
     bool differs = !settings_are_kept(&in->settings);
 
-    if (link_hooks(in, err) || write_configs(in, differs, err))
+    if (check_way(in, err) || link_hooks(in, err) || write_configs(in, differs, err))
         return -1;
     if (differs && settings_keep(&in->settings,
                                  err)) /* last: an `up` that ends before writes the files again */

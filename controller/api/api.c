@@ -53,6 +53,8 @@ int api_caller(struct rpc_call *call, const json_t *params, struct caller *calle
 {
     const char *token = json_string_value(json_object_get(json_object_get(params, "as"), "token"));
 
+    if (caller->name)
+        return 0;
     if (token)
         return find_token(api_controller(call), token, caller, err);
     if (rpc_session_kind(rpc_call_session(call)) == RPC_CLI) {

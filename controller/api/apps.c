@@ -109,7 +109,7 @@ int apps_create(struct rpc_call *call, const json_t *params, json_t **result, st
     auto_tx *tx = NULL;
     const char *name, *named, *ref;
 
-    if (api_text(params, "app", true, &name, err) ||
+    if (api_caller(call, params, &caller, err) || api_text(params, "app", true, &name, err) ||
         api_text(params, "repository", false, &named, err) ||
         api_text(params, "ref", false, &ref, err) ||
         spec_check_name(name, "app", NAME_MAX_LEN, err) || (ref && spec_check_ref(ref, err)) ||
@@ -216,7 +216,8 @@ int apps_update(struct rpc_call *call, const json_t *params, json_t **result, st
     const char *ref;
     int64_t generation;
 
-    if (api_text(params, "ref", false, &ref, err) || (ref && spec_check_ref(ref, err)) ||
+    if (api_caller(call, params, &caller, err) || api_text(params, "ref", false, &ref, err) ||
+        (ref && spec_check_ref(ref, err)) ||
         app_to_change(call, params, &caller, &tx, &app, err) || check_generation(params, &app, err))
         return -1;
     if ((spec && change_overlay(c, tx, &app, spec, caller.name, &generation, err)) ||
@@ -319,7 +320,8 @@ int env_set(struct rpc_call *call, const json_t *params, json_t **result, struct
     auto_tx *tx = NULL;
     int64_t generation;
 
-    if (check_env(set, err) || app_to_change(call, params, &caller, &tx, &app, err))
+    if (api_caller(call, params, &caller, err) || check_env(set, err) ||
+        app_to_change(call, params, &caller, &tx, &app, err))
         return -1;
     json_auto_t *change = json_pack("{s:O}", "env", set);
     if (change_overlay(c, tx, &app, change, caller.name, &generation, err) || tx_commit(&tx, err))
@@ -511,7 +513,8 @@ int apps_hold(struct rpc_call *call, const json_t *params, json_t **result, stru
     auto_tx *tx = NULL;
     const char *message;
 
-    if (api_text(params, "message", false, &message, err) ||
+    if (api_caller(call, params, &caller, err) ||
+        api_text(params, "message", false, &message, err) ||
         app_to_change(call, params, &caller, &tx, &app, err))
         return -1;
     auto_free char *text =

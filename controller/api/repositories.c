@@ -89,7 +89,8 @@ int repositories_create(struct rpc_call *call, const json_t *params, json_t **re
     auto_tx *tx = NULL;
     const char *name, *url, *user, *password;
 
-    if (api_text(params, "repository", true, &name, err) ||
+    if (api_caller(call, params, &caller, err) ||
+        api_text(params, "repository", true, &name, err) ||
         api_text(params, "url", false, &url, err) || api_text(params, "user", false, &user, err) ||
         api_text(params, "password", false, &password, err) ||
         api_project(call, params, TX_WRITE, &caller, &tx, &project, err) ||
@@ -161,7 +162,7 @@ int hooks_receive(struct rpc_call *call, const json_t *params, json_t **result, 
     const char *id, *signature;
     (void)result;
 
-    if (api_text(params, "repository_id", true, &id, err) ||
+    if (api_text(params, "repository", true, &id, err) ||
         api_text(params, "signature", false, &signature, err) ||
         tx_begin(api_controller(call)->store, TX_READ, &tx, err))
         return -1;

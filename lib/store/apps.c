@@ -239,7 +239,7 @@ int store_next_router_generation(struct tx *tx, const char *id, int64_t *generat
 int store_add_work_on_ref(struct tx *tx, const char *loop, const char *repository_id,
                           const char *ref, struct err *err)
 {
-    sql_note_work(tx);
+    sql_note_work(tx, loop);
     return sql_run(tx, err,
                    "INSERT INTO work (loop, subject, due_at) SELECT ?, id, ? FROM apps "
                    "WHERE repository_id = ? AND ref = ?" UPSERT_WORK,
@@ -248,7 +248,7 @@ int store_add_work_on_ref(struct tx *tx, const char *loop, const char *repositor
 
 int store_add_work_for_build(struct tx *tx, const char *loop, const char *build_id, struct err *err)
 {
-    sql_note_work(tx);
+    sql_note_work(tx, loop);
     return sql_run(tx, err,
                    "INSERT INTO work (loop, subject, due_at) SELECT ?, id, ? FROM apps WHERE "
                    "wanted_build_id = ?" UPSERT_WORK,
@@ -334,7 +334,7 @@ int store_claim_route(struct tx *tx, const char *app_id, const char *host, const
 /* Apps that were refused a host have another try: one may be free now. */
 static int wake_refused(struct tx *tx, struct err *err)
 {
-    sql_note_work(tx);
+    sql_note_work(tx, "registrar");
     return sql_run(tx, err,
                    "INSERT INTO work (loop, subject, due_at) SELECT 'registrar', app_id, ? FROM "
                    "conditions WHERE reason = 'HostTaken'" UPSERT_WORK,

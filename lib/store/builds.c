@@ -325,6 +325,18 @@ int store_remove_artifact(struct tx *tx, const char *digest, struct err *err)
     return sql_run(tx, err, "DELETE FROM artifacts WHERE digest = ?", T(digest));
 }
 
+int store_rebuild_artifact(struct tx *tx, const char *digest, struct err *err)
+{
+    if (sql_run(tx, err,
+                "UPDATE builds SET state = 'queued', reason = NULL, message = NULL, cancel = NULL, "
+                "artifact = NULL, attempts = 0, queued_at = ?, started_at = NULL, ended_at = NULL "
+                "WHERE id = (SELECT max(id) FROM builds WHERE artifact = ?)",
+                N(tx_now(tx)), T(digest)) ||
+        store_remove_artifact(tx, digest, err))
+        return -1;
+    return store_add_work(tx, "dispatcher", "queue", 0, err);
+}
+
 /* An app keeps the artifacts of its live and wanted release, of the build that it wants, and of the
  * last deploy.keep releases that were live before; all keep what is younger than an hour. */
 #define UNKEPT                                                                                    \

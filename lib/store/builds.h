@@ -88,6 +88,8 @@ int store_retire_artifact(struct tx *tx, const char *digest, bool *retired, stru
 int store_remove_retired_artifact(struct tx *tx, const char *digest, struct err *err);
 /* The artifact is gone: its builds keep their rows, but will be built again when wanted. */
 int store_remove_artifact(struct tx *tx, const char *digest, struct err *err);
+/* The same, and the newest of its builds is queued at once. */
+int store_rebuild_artifact(struct tx *tx, const char *digest, struct err *err);
 /* Artifacts that no app keeps (of the releases of one app, or of all: NULL): neither live, wanted,
  * nor among the last deploy.keep releases that were live. Older than an hour. */
 int store_unkept_artifacts(struct tx *tx, const char *app_id, int64_t limit, struct id_list *list,

@@ -108,7 +108,7 @@ int store_add_work_for_lost_instances(struct tx *tx, const json_t *names, int64_
                 N(tx_now(tx)), J(names)))
         return -1;
     *count = sql_changes(tx);
-    sql_note_work(tx);
+    sql_note_work(tx, "synchronizer");
     return 0;
 }
 

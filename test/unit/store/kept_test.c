@@ -188,7 +188,7 @@ static void claims_end_with_their_releases(void **state)
 
     auto_free char *v1 = release(f, 0, "sha256:1", "first.test");
     go_live(f, 0, NULL, v1);
-    auto_free char *v2 = release(f, 0, "sha256:2", "second.test");
+    free(release(f, 0, "sha256:2", "second.test"));
     assert_int_equal(store_claim_route(f->tx, f->app[0], "first.test", "/", &err), 0);
     assert_int_equal(store_claim_route(f->tx, f->app[0], "second.test", "/", &err), 0);
     assert_int_equal(store_claim_route(f->tx, f->app[0], "third.test", "/", &err), 0);
@@ -294,7 +294,7 @@ static void an_app_keeps_as_many_artifacts_as_it_says(void **state)
     assert_false(is_unkept(f, NULL, digests[4]));
 
     /* wanted again between the look and the removal */
-    auto_free char *again = release(f, 0, digests[0], "one.test");
+    free(release(f, 0, digests[0], "one.test"));
     assert_int_equal(store_retire_artifact(f->tx, digests[0], &removed, &err), 0);
     assert_false(removed);
     assert_int_equal(store_retire_artifact(f->tx, digests[1], &removed, &err), 0);
