@@ -313,16 +313,6 @@ static int open_state(const struct haproxy_config *config, struct state *state, 
     return 0;
 }
 
-int haproxy_write_files(const struct haproxy_config *config, struct err *err)
-{
-    struct state state;
-
-    if (open_state(config, &state, err))
-        return -1;
-    state_done(&state);
-    return 0;
-}
-
 int haproxy_router_new(const struct haproxy_config *config, struct router *router, struct err *err)
 {
     struct err away = { 0 };

@@ -29,8 +29,4 @@ struct haproxy_config { /* texts are borrowed until close */
  * one. */
 int haproxy_router_new(const struct haproxy_config *config, struct router *router, struct err *err);
 
-/* Only the files, from state.json or for no apps at all: for whoever starts HAProxy before the
- * controller. */
-int haproxy_write_files(const struct haproxy_config *config, struct err *err);
-
 #endif

@@ -67,7 +67,7 @@ struct world {
     struct router router;
     struct source source;
     char *dir;
-    int64_t now_ms;
+    _Atomic int64_t now_ms; /* threads of links.h read it */
 
     struct world_commit commits[WORLD_MAX];
     struct world_ref refs[WORLD_MAX], published[WORLD_MAX];

@@ -1,10 +1,5 @@
 /* The way of a push to live, and what leads off it: the loops together, in a world of tables. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "expect.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +8,6 @@
 #include "controller/conditions.h"
 #include "store/apps.h"
 #include "store/sites.h"
-#include "world.h"
 
 #define WEB(more) \
     "app: hello\nbuild: {method: dockerfile}\nprocesses:\n  web: {port: 8080" more "}\n"
@@ -23,15 +17,6 @@
     "'hello'"
 
 enum { MINUTE = 60000 };
-
-static void expect_(struct world *w, const char *sql, const char *expected, const char *file,
-                    int line)
-{
-    auto_free char *answer = world_ask(w, sql);
-
-    _assert_string_equal(answer, expected, file, line);
-}
-#define expect(w, sql, expected) expect_(w, sql, expected, __FILE__, __LINE__)
 
 static void expect_condition_(struct world *w, const char *type, const char *expected,
                               const char *file, int line)
