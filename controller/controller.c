@@ -42,12 +42,12 @@ struct controller_program {
  * ----------------------------------------------------------------------------------------------------
  */
 
-static void on_commit(void *arg, bool events, bool work)
+static void on_commit(void *arg, bool events, const char *const *loops)
 {
     struct controller *c = arg;
 
-    if (work)
-        loops_kick(c->loops);
+    for (; *loops; loops++)
+        loops_kick(c->loops, *loops);
     if (events)
         feeds_kick(c->feeds, NULL);
 }
@@ -97,8 +97,8 @@ static void hurry_synchronizer(struct controller *c)
     auto_tx *tx = NULL;
     struct err err = { 0 };
 
-    if (tx_begin(c->store, TX_OBSERVE, &tx, &err) ||
-        store_hurry_work(tx, "synchronizer", &err) || tx_commit(&tx, &err))
+    if (tx_begin(c->store, TX_OBSERVE, &tx, &err) || store_hurry_work(tx, "synchronizer", &err) ||
+        tx_commit(&tx, &err))
         log_warn("looking again at what failed", E(&err));
 }
 

@@ -106,9 +106,13 @@ int wanted_is_live(struct tx *tx, const struct app_row *app, const char *sha, bo
     auto_release release = { 0 };
 
     *is_live = false;
-    if (!app->wanted_build_id || !is_same(app->wanted_release_id, app->live_release_id) ||
+    if (!is_same(app->wanted_release_id, app->live_release_id) ||
         app->generation != app->observed_generation || (sha && !is_same(app->wanted_sha, sha)))
         return 0;
+    if (!app->wanted_build_id) { /* rolled back: a release is wanted for its own sake */
+        *is_live = app->hold != NULL;
+        return 0;
+    }
     if (store_get_build(tx, app->wanted_build_id, &build, err) ||
         store_get_release(tx, app->wanted_release_id, &release, err))
         return -1;

@@ -40,6 +40,7 @@ static const struct route routes[] = {
     { "GET", A "/logs", "apps.logs", 200, ROUTE_EVENTS, NULL },
     { "GET", A "/releases", "releases.list", 200, 0, NULL },
     { "GET", A "/releases/{release}", "releases.get", 200, 0, NULL },
+    { "POST", A "/restart", "apps.restart", 202, 0, NULL },
     { "POST", A "/rollback", "apps.rollback", 202, 0, NULL },
     { "GET", A "/rollouts", "rollouts.list", 200, 0, NULL },
     { "GET", P "/builds", "builds.list", 200, 0, NULL },

@@ -251,7 +251,7 @@ static void start_or_adopt(struct child *c)
     }
     log_info("program adopted", S("name", c->row->name), I("pid", c->pid));
     watch(c);
-    if (c->supervisor->config.renew)
+    if (c->supervisor->config.renew || !process_runs(c->pid, c->row->argv[0]))
         ask_to_stop(c);
 }
 

@@ -172,8 +172,7 @@ int build_source(struct rpc_call *call, const json_t *params, json_t **result, s
  * ----------------------------------------------------------------------------------------------------------
  */
 
-/* The long call of an attempt. Items arrive on the loop thread; they are appended on the pool, one
- * job at a time, in order. */
+/* The long call of an attempt. Its items arrive on the loop thread and are appended there. */
 struct attempt_log {
     struct controller *c;
     struct rpc_call *call;
@@ -260,10 +259,11 @@ int build_attempt(struct rpc_call *call, const json_t *params, json_t **result, 
     auto_fd int fd = -1;
     (void)result;
 
-    if (tx_begin(c->store, TX_READ, &tx, err) || check_running(tx, params, &attempt, err) ||
-        open_log(c, &attempt, &fd, err))
+    if (tx_begin(c->store, TX_READ, &tx, err) || check_running(tx, params, &attempt, err))
         return -1;
     tx_rollback(&tx);
+    if (open_log(c, &attempt, &fd, err))
+        return -1;
     builders_attach(c->builders, attempt.id, call);
     if (pass_cancel(c, &attempt, err))
         return -1;
@@ -301,6 +301,14 @@ static int receive(struct rpc_call *call, int fd, int64_t size_max, struct sha25
     return rc;
 }
 
+/* So that the new name, too, outlives a loss of power. */
+static int sync_folder(const char *path)
+{
+    auto_free char *folder = xstrndup(path, (size_t)(strrchr(path, '/') - path));
+    auto_fd int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 || fsync(fd) ? -1 : 0;
+}
+
 /* Received beside, verified, synced, renamed: the archive is there whole, or not. */
 static int store_site(struct rpc_call *call, const char *digest, int64_t size, struct err *err)
 {
@@ -317,7 +325,7 @@ static int store_site(struct rpc_call *call, const char *digest, int64_t size, s
     auto_free char *hex = sha256_end(sha);
     if (rc == 0 && (received != size || strcmp(hex, digest + 7) != 0))
         rc = err_set(err, ERR_INVALID, "the site archive is not what its digest says");
-    if (rc == 0 && (fsync(fd) || rename(beside, path)))
+    if (rc == 0 && (fsync(fd) || rename(beside, path) || sync_folder(path)))
         rc = err_set(err, ERR_INTERNAL, "storing %s", path);
     if (rc)
         unlink(beside);
@@ -404,7 +412,7 @@ static int accept(struct tx *tx, const struct build_row *build, const struct set
         return -1;
     if (note_build_end(tx, build, reason, s->message, err))
         return -1;
-    return again ? store_requeue_build(tx, build->id, NULL, false, err)
+    return again ? store_requeue_build(tx, build->id, err)
                  : store_end_build(tx, build->id, s->state, reason, s->message, s->digest, err);
 }
 

@@ -185,24 +185,39 @@ static json_t *live_result(const struct app_follow *f, const struct state *s)
     return s->is_live && is_published ? make_result(f, s, "live", message) : NULL;
 }
 
+/* A rollback wants a release for its own sake: neither the ref nor a build is asked. */
+static bool is_rolled_back(const struct state *s)
+{
+    return s->app.hold && !s->app.wanted_build_id;
+}
+
+/* A build that ended badly, once the registrar has said so: its words are the message, and whoever
+ * asks for an explanation afterwards gets the same. */
+static bool has_failed_build(const struct state *s)
+{
+    return (is_same(s->build.state, "failed") || is_same(s->build.state, "cancelled")) &&
+           (!s->build.reason || is_same(condition(s, BUILD_READY, "reason"), s->build.reason));
+}
+
 /* The build or the spec of the wanted commit is the author's to mend. */
 static json_t *failed_result(const struct app_follow *f, const struct state *s)
 {
     bool is_looked_at = (!f->sha || is_same(s->app.wanted_sha, f->sha)) &&
                         s->app.observed_generation == s->app.generation;
 
+    bool is_for_build = is_rolled_back(s) || is_same(s->build.artifact, s->wanted.artifact);
+
     if (!is_looked_at)
         return NULL;
-    if (is_same(condition(s, SPEC_VALID, "status"), "false"))
+    if (!is_rolled_back(s) && is_same(condition(s, SPEC_VALID, "status"), "false"))
         return make_result(f, s, "failed", condition(s, SPEC_VALID, "message"));
-    if (is_same(s->build.state, "failed") || is_same(s->build.state, "cancelled")) {
+    if (has_failed_build(s)) {
         auto_free char *message =
             xasprintf("build %s %s%s%s", s->build.id, s->build.state, s->build.message ? ": " : "",
                       s->build.message ? s->build.message : "");
         return make_result(f, s, "failed", message);
     }
-    if (is_same(s->wanted.state, "rejected") && s->build.artifact &&
-        is_same(s->build.artifact, s->wanted.artifact))
+    if (is_same(s->wanted.state, "rejected") && is_for_build)
         return make_result(f, s, "rejected", s->wanted.message);
     return NULL;
 }
@@ -216,7 +231,7 @@ static json_t *end_of(const struct app_follow *f, const struct state *s)
         return make_result(f, s, "held", condition(s, HELD, "message"));
     if (!s->app.running)
         return make_result(f, s, "stopped", "the app is stopped; `evenkeel start` starts it");
-    if (f->sha && s->ref.name && !is_same(s->ref.sha, f->sha))
+    if (f->sha && s->ref.name && !is_same(s->ref.sha, f->sha) && !is_rolled_back(s))
         return make_result(f, s, "superseded", "a newer commit was pushed meanwhile");
     json_t *result = live_result(f, s);
     return result ? result : failed_result(f, s);

@@ -17,6 +17,7 @@ const struct rpc_method api_methods[] = {
     { "apps.hold", PEOPLE, RPC_ON_POOL, apps_hold },
     { "apps.list", PEOPLE, RPC_ON_POOL, apps_list },
     { "apps.logs", PEOPLE, RPC_ON_POOL, apps_logs },
+    { "apps.restart", PEOPLE, RPC_ON_POOL, apps_restart },
     { "apps.resume", PEOPLE, RPC_ON_POOL, apps_resume },
     { "apps.rollback", PEOPLE, RPC_ON_POOL, apps_rollback },
     { "apps.update", PEOPLE, RPC_ON_POOL, apps_update },

@@ -23,7 +23,7 @@ void work_list_done(struct work_list *list)
 int store_add_work(struct tx *tx, const char *loop, const char *subject, int64_t delay_ms,
                    struct err *err)
 {
-    sql_note_work(tx);
+    sql_note_work(tx, loop);
     return sql_run(
         tx, err,
         "INSERT INTO work (loop, subject, due_at) VALUES (?, ?, ?) ON CONFLICT (loop, subject) DO "

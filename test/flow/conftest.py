@@ -113,7 +113,7 @@ class Evenkeel:
         # A /19 of its own out of 10.96.0.0/11, away from the default range, Docker's pools and other runs.
         self.network_range = f"10.{96 + self.number // 8}.{self.number % 8 * 32}.0/19"
         self.home = Path(tempfile.mkdtemp(prefix="ekt-"))
-        self.home.chmod(0o711)  # the workers of nginx have another user
+        self.home.chmod(0o711)  # nginx's workers are another user
         self.report_dir = self.home / "reports"
         self.report_dir.mkdir()
         self.reports_told = set()
@@ -308,6 +308,15 @@ def installation():
 def evenkeel():
     with running() as one:
         yield one
+
+
+@pytest.fixture(scope="module")
+def another():
+    """A second installation, not started."""
+    one = Evenkeel()
+    yield one
+    wrong = one.close()
+    assert not wrong, f"{one.home}:\n" + "\n".join(wrong)
 
 
 @pytest.fixture(autouse=True)
