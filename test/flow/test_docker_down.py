@@ -57,14 +57,27 @@ class Dockerd:
         return self.run("docker", "version", env=self.env, check=False).returncode == 0
 
     def end(self, number):
+        """Killed it takes all with it, as the out-of-memory killer or a power cut would: containerd, shims, containers."""
+        running = self.docker("ps", "-q").split() if number == signal.SIGKILL else []
+        pids = [int(self.docker("inspect", "-f", "{{.State.Pid}}", one)) for one in running]
         self.process.send_signal(number)
         self.process.wait(60)
+        if number == signal.SIGKILL:
+            self.kill(list(self.processes()) + pids)
+
+    @staticmethod
+    def kill(pids):
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
 
     def docker(self, *args):
         return self.run("docker", *args, env=self.env).stdout.decode()
 
     def processes(self):
-        """Ours, by the folder in their command line or environment."""
+        """Of this daemon, by the folder in their command line."""
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
                 try:
@@ -76,11 +89,7 @@ class Dockerd:
     def close(self):
         if self.process and self.process.poll() is None:
             self.end(signal.SIGTERM)
-        for pid in list(self.processes()):  # a containerd and its shims outlive a daemon that was killed
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        self.kill(list(self.processes()))
         self.run("ip", "link", "del", self.bridge, check=False)
         for line in reversed(Path("/proc/mounts").read_text().splitlines()):
             if str(self.folder) in line:

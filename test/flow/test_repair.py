@@ -173,7 +173,7 @@ def test_crash_loop_backs_off_and_says_so(world):
     done = push(world, "crashing", CRASHING, check=False)
     assert done.returncode != 0 and "rejected" in done.stderr, done.stderr
     explained = world.api("GET", f"{path('crashing')}/explain").json["first"]
-    assert (explained["name"], explained["reason"]) == ("Converged", "Rejected"), explained
+    assert (explained["name"], explained["reason"]) == ("InstancesReady", "Exited") and "code 7" in explained["message"], explained
     world.wait_for(lambda: not [c for c in world.containers() if "crashing" in c], what="the rejected release's instances go")
     # One that was live and begins to crash: it is started again, ever more rarely.
     folder = world.repository({"Dockerfile": DOCKERFILE, "index.html": "moody", "evenkeel.yaml":
