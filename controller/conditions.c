@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "store/builds.h"
 
 const char *const condition_chain[] = { SOURCE_READY,    SPEC_VALID,  BUILD_READY, IMAGE_PRESENT,
                                         INSTANCES_READY, ROUTE_ACKED, CONVERGED,   NULL };
@@ -44,4 +45,22 @@ int note_event(struct tx *tx, const struct app_row *app, const char *kind, const
     va_end(ap);
     const struct event event = { app->project_id, app->id, kind, reason, message, data };
     return store_add_event(tx, &event, err);
+}
+
+int note_build_end(struct tx *tx, const struct build_row *build, const char *reason,
+                   const char *message, struct err *err)
+{
+    auto_id_list apps = { 0 };
+    json_auto_t *data = json_pack("{s:s}", "build", build->id);
+
+    if (store_apps_of_build(tx, build->id, &apps, err))
+        return -1;
+    for (size_t i = 0; i < apps.count; i++) {
+        auto_app app = { 0 };
+        if (store_get_app(tx, apps.items[i], &app, err) ||
+            note_event(tx, &app, "build", reason, data, err, "build %s: %s", build->id,
+                       message && *message ? message : reason))
+            return -1;
+    }
+    return 0;
 }

@@ -41,4 +41,9 @@ int note_event(struct tx *tx, const struct app_row *app, const char *kind, const
                const json_t *data, struct err *err, const char *fmt, ...)
     __attribute__((format(printf, 7, 8)));
 
+/* A build ended, or goes back to the queue: an event on each app that waits for it. */
+struct build_row;
+int note_build_end(struct tx *tx, const struct build_row *build, const char *reason,
+                   const char *message, struct err *err);
+
 #endif

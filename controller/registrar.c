@@ -182,14 +182,15 @@ static int make_key(struct view *v, struct err *err)
         wanted_spec(v->c, &v->app, repository_of(v), v->ref.sha, &v->full, NULL, err))
         return -1;
     spec_build(v->full, &build);
-    if (repository_of(v) && v->c->source->tree_id(v->c->source->self, &v->repository, v->ref.sha,
-                                                  build.context, tree, err))
+    bool has_source = repository_of(v) && strcmp(build.method, "image") != 0;
+    if (has_source && v->c->source->tree_id(v->c->source->self, &v->repository, v->ref.sha,
+                                            build.context, tree, err))
         return err->class != ERR_NOT_FOUND
                    ? -1
                    : err_field(err, "build.context",
                                "set build.context to a folder of the repository",
                                "the commit has no folder `%s`", build.context);
-    v->build_key = spec_build_key(v->full, strcmp(build.method, "image") == 0 ? "" : tree, "", "");
+    v->build_key = spec_build_key(v->full, tree, "", "");
     return 0;
 }
 

@@ -396,24 +396,6 @@ static int check_artifact(const struct controller *c, const struct settlement *s
                : 0;
 }
 
-static int note_end(struct tx *tx, const struct build_row *build, const char *reason,
-                    const char *message, struct err *err)
-{
-    auto_id_list apps = { 0 };
-    json_auto_t *data = json_pack("{s:s}", "build", build->id);
-
-    if (store_apps_of_build(tx, build->id, &apps, err))
-        return -1;
-    for (size_t i = 0; i < apps.count; i++) {
-        auto_app app = { 0 };
-        if (store_get_app(tx, apps.items[i], &app, err) ||
-            note_event(tx, &app, "build", reason, data, err, "build %s: %s", build->id,
-                       message && *message ? message : reason))
-            return -1;
-    }
-    return 0;
-}
-
 /* An infrastructure failure counts as an attempt and is tried again; one of the code is final. */
 static int accept(struct tx *tx, const struct build_row *build, const struct settlement *s,
                   struct err *err)
@@ -428,7 +410,7 @@ static int accept(struct tx *tx, const struct build_row *build, const struct set
         return -1;
     if (s->is_infrastructure && store_count_attempt(tx, build->id, err))
         return -1;
-    if (note_end(tx, build, reason, s->message, err))
+    if (note_build_end(tx, build, reason, s->message, err))
         return -1;
     return again ? store_requeue_build(tx, build->id, err)
                  : store_end_build(tx, build->id, s->state, reason, s->message, s->digest, err);

@@ -106,7 +106,8 @@ int builds_cancel(struct rpc_call *call, const json_t *params, json_t **result, 
         return err_set(err, ERR_CONFLICT, "build %s has ended: %s", build.id, build.state);
     if (store_cancel_build(tx, build.id, why, err) ||
         (is_queued &&
-         store_end_build(tx, build.id, "cancelled", "BuildCancelled", why, NULL, err)) ||
+         (store_end_build(tx, build.id, "cancelled", "BuildCancelled", why, NULL, err) ||
+          note_build_end(tx, &build, "BuildCancelled", why, err))) ||
         (is_running && store_last_attempt(tx, build.id, &attempt, err)) ||
         store_show_build(tx, build.id, result, err) || tx_commit(&tx, err))
         return -1;

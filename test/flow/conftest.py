@@ -238,6 +238,11 @@ class Evenkeel:
         self.reports_told.update(path.name for path in new)
         return [f"{path.name}: {path.read_text(errors='replace')[:6000]}" for path in new]
 
+    def crashes(self):
+        """Programs that ended by themselves with a signal of a fault: the supervisor saw it."""
+        faults = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
+        return [line for line in self.log("supervisor").splitlines() for fault in faults if line.endswith(f" signal={int(fault)}")]
+
     # ---- what must not be left
 
     def containers(self):
@@ -270,7 +275,7 @@ class Evenkeel:
         for what, left in (("processes", self.processes()), ("containers", self.containers()), ("networks", self.networks())):
             if left:
                 wrong.append(f"{what} are left: {left}")
-        wrong += self.new_reports()
+        wrong += self.new_reports() + self.crashes()
         if not wrong and not os.environ.get("EVENKEEL_KEEP"):
             shutil.rmtree(self.home, ignore_errors=True)
         installations.remove(self)

@@ -32,11 +32,14 @@ static char *instance_name(const json_t *container)
 static void read_owned(const json_t *container, struct owned *owned)
 {
     const char *state = json_string_value(json_object_get(container, "State"));
+    const json_t *settings = json_object_get(container, "NetworkSettings");
+    const json_t *networks = json_object_get(settings, "Networks");
 
     *owned = (struct owned){ .name = instance_name(container),
                              .app_id = label(container, LABEL_APP),
                              .release_id = label(container, LABEL_RELEASE),
-                             .is_running = state && strcmp(state, "running") == 0 };
+                             .is_running = state && strcmp(state, "running") == 0 &&
+                                           json_object_size(networks) > 0 };
 }
 
 static int list_owned(void *self, struct owned_list *list, struct err *err)

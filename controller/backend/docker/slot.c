@@ -95,9 +95,12 @@ bool slot_is_ready(const struct slot *slot)
            slot->note.stopping_ms == 0;
 }
 
+/* Without an address (cut off from its network) it is never probed, and serves nobody. */
 bool slot_may_serve(const struct slot *slot)
 {
-    return slot->container.status == CONTAINER_RUNNING && slot->note.stopping_ms == 0 &&
+    bool is_cut_off = slot->process.port > 0 && !slot->container.address;
+
+    return !is_cut_off && slot->container.status == CONTAINER_RUNNING && slot->note.stopping_ms == 0 &&
            (slot->note.is_ready || slot->note.failures < FAILURES_MAX);
 }
 
