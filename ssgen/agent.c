@@ -68,16 +68,20 @@ static void run_job(void *item, void *arg)
                                           .path_max = config->path_max,
                                           .depth_max = config->depth_max };
 
+    const char *reason = NULL; /* means something after a failure only */
+
     (void)arg;
     job->reason = NULL;
     if (sites_have(config->root, job->hex))
         return;
-    if (fetch_site(job->agent->client, config->root, job->hex, config->archive_max, &job->reason,
+    if (fetch_site(job->agent->client, config->root, job->hex, config->archive_max, &reason,
                    &job->err) ||
-        sites_publish(config->root, job->hex, &limits, &job->reason, &job->err))
-        log_warn("site not served", S("digest", job->hex), S("reason", job->reason), E(&job->err));
-    else
+        sites_publish(config->root, job->hex, &limits, &reason, &job->err)) {
+        job->reason = reason;
+        log_warn("site not served", S("digest", job->hex), S("reason", reason), E(&job->err));
+    } else {
         log_info("site served", S("digest", job->hex));
+    }
 }
 
 /* Outcome of a pass over some sites, as sites.serving takes it. */

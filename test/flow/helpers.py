@@ -37,10 +37,16 @@ def page_app(page, name="app", replicas=1, check="path: /healthz", more=""):
 class App:
     """An app of the installation with a hosted repository, and the clone from which it is pushed."""
 
+    @classmethod
+    def of(cls, evenkeel, name):
+        """One that is there already."""
+        app = cls.__new__(cls)
+        app.evenkeel, app.name, app.path = evenkeel, name, f"/projects/default/apps/{name}"
+        return app
+
     def __init__(self, evenkeel: Evenkeel, name, files=None, *create):
-        self.evenkeel, self.name = evenkeel, name
+        self.evenkeel, self.name, self.path = evenkeel, name, f"/projects/default/apps/{name}"
         evenkeel.cli("apps", "create", name, *create)
-        self.path = f"/projects/default/apps/{name}"
         if files:
             self.folder = evenkeel.repository(files, name)
             evenkeel.git("remote", "add", "origin", evenkeel.git_url(name), cwd=self.folder)

@@ -111,6 +111,17 @@ def test_router_not_acknowledging(evenkeel, app):
     assert_all_well(app)
 
 
+def test_image_not_to_be_had(evenkeel):
+    """An app of an image by name, which no registry has."""
+    done = evenkeel.api("POST", "/projects/default/apps", {"app": "pulled", "spec": {
+        "build": {"method": "image", "base": "127.0.0.1:9/nobody/has-this:1"}, "processes": {"web": {"port": 8080}}}})
+    assert done.status == 201, done.text
+    app = App.of(evenkeel, "pulled")
+    link = explained(app, "ImagePresent", "ImageMissing")
+    assert "127.0.0.1:9/nobody/has-this" in link["message"], link
+    evenkeel.cli("apps", "destroy", "pulled", "--yes")
+
+
 def image_of(app):
     number = app.live()
     return next(r["artifact"] for r in app.json("/releases")["items"] if r["number"] == number)
