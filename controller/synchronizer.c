@@ -240,7 +240,8 @@ int synchronizer_step(struct controller *c, const char *app_id, int64_t *again_m
         *err = route_failure;
         return -1;
     }
-    if (watch_live(&s, err) || (is_rolling_out(&s) && sync_roll_out(&s, err)) || remove_app(&s, err))
+    if (watch_live(&s, err) || (is_rolling_out(&s) && sync_roll_out(&s, err)) ||
+        remove_app(&s, err))
         return -1;
     *again_ms = s.again_ms;
     return 0;

@@ -107,8 +107,12 @@ class App:
 
     def wait_first(self, name, reason, timeout=30):
         """Until `explain` names this link; the link."""
-        wait_for(lambda: self.first() == (name, reason), timeout, what=f"{self.name}: {name} {reason}, is {self.first()}")
-        return self.explain()["first"]
+        def look():
+            whole = self.explain()
+            first = whole["first"] or {}
+            assert (first.get("name"), first.get("reason")) == (name, reason), whole["text"]
+            return first
+        return wait_for(look, timeout, what=f"{self.name}: {name} {reason}")
 
     def wait_page(self, page, timeout=60):
         wait_for(lambda: self.page() == page, timeout, what=f"{self.name} serves {page!r}")
