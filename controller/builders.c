@@ -7,6 +7,8 @@
 
 #include "base/mem.h"
 
+enum { FORGET_MS = 24 * 3600 * 1000 };
+
 struct offer {
     TAILQ_ENTRY(offer) link;
     struct rpc_call *call;
@@ -20,12 +22,14 @@ struct builder {
     TAILQ_HEAD(, offer) offers;
 };
 
-/* An attempt under way, with whom, and since when that one is away (monotonic; 0: it is linked). */
+/* An attempt under way, with whom, since when, and since when that one is away (monotonic; 0: it is
+ * linked). */
 struct held {
     LIST_ENTRY(held) link;
     char *attempt;
     uint64_t session;
-    int64_t away_since_ms;
+    int64_t held_since_ms, away_since_ms;
+    bool is_attached; /* its builder has opened build.attempt in this session */
     struct rpc_call *call;
 };
 
@@ -207,6 +211,8 @@ void builders_hold(struct builders *b, const char *attempt_id, struct rpc_sessio
     pthread_mutex_lock(&b->lock);
     struct held *h = hold(b, attempt_id);
     h->session = rpc_session_id(session);
+    h->held_since_ms = clock_mono_ms(b->clock);
+    h->is_attached = false;
     /* the link may have closed between the answer and this */
     h->away_since_ms = find(b, h->session) ? 0 : clock_mono_ms(b->clock);
     pthread_mutex_unlock(&b->lock);
@@ -225,7 +231,7 @@ void builders_expire(struct builders *b, const char *attempt_id)
 {
     pthread_mutex_lock(&b->lock);
     struct held *h = hold(b, attempt_id);
-    h->away_since_ms = 1; /* long ago */
+    h->away_since_ms = INT64_MIN / 2; /* long ago, whatever the grace */
     pthread_mutex_unlock(&b->lock);
 }
 
@@ -234,8 +240,10 @@ void builders_attach(struct builders *b, const char *attempt_id, struct rpc_call
     pthread_mutex_lock(&b->lock);
     struct held *h = find_held(b, attempt_id);
     struct rpc_call *before = h ? h->call : NULL;
-    if (h)
+    if (h) {
         h->call = rpc_call_ref(call);
+        h->is_attached = true;
+    }
     pthread_mutex_unlock(&b->lock);
     rpc_call_unref(before);
 }
@@ -263,8 +271,24 @@ int64_t builders_left_ms(struct builders *b, const char *attempt_id, int64_t gra
     }
     if (h->away_since_ms)
         left = h->away_since_ms + grace_ms - now;
+    else if (!h->is_attached)
+        left = h->held_since_ms + ATTACH_MS - now;
     pthread_mutex_unlock(&b->lock);
     return left;
+}
+
+void builders_forget_old(struct builders *b)
+{
+    int64_t now = clock_mono_ms(b->clock);
+    struct held *h, *next;
+
+    pthread_mutex_lock(&b->lock);
+    for (h = LIST_FIRST(&b->held); h; h = next) {
+        next = LIST_NEXT(h, link);
+        if (h->away_since_ms && now - h->away_since_ms > FORGET_MS)
+            free_held(h);
+    }
+    pthread_mutex_unlock(&b->lock);
 }
 
 int64_t builders_count(struct builders *b)

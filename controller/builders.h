@@ -42,9 +42,14 @@ bool builders_cancel(struct builders *builders, const char *attempt_id, const ch
 
 /* How long (ms) until an attempt counts as lost: INT64_MAX while its holder is linked; 0 or less
  * when it was away for longer than the grace. One never heard of may have outlived a restart of the
- * controller: its builder gets RESTART_GRACE_MS from this question on. */
-enum { RESTART_GRACE_MS = 10000 };
+ * controller: its builder gets RESTART_GRACE_MS from this question on. A linked one that has not
+ * opened `build.attempt` ATTACH_MS after it got the attempt never heard of it: the answer to its
+ * build.lease crossed with its giving up. */
+enum { RESTART_GRACE_MS = 10000, ATTACH_MS = 30000 };
 int64_t builders_left_ms(struct builders *builders, const char *attempt_id, int64_t grace_ms);
+
+/* Lets go of attempts whose holder was away for a day: what ended while it was asked for. */
+void builders_forget_old(struct builders *builders);
 
 int64_t builders_count(struct builders *builders);
 json_t *builders_list(struct builders *builders); /* [{name, slots, busy, connected}] */

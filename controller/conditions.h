@@ -7,11 +7,12 @@
 #include "store/apps.h"
 #include "store/events.h"
 
-#define SOURCE_READY "SourceReady"   /* the ref resolves, the commit is here */
-#define SPEC_VALID "SpecValid"       /* evenkeel.yaml and overlay make a spec; its hosts are free */
-#define BUILD_READY "BuildReady"     /* the artifact for the build key exists */
-#define IMAGE_PRESENT "ImagePresent" /* the backend has the artifact, or the site agents serve it \
-                                      */
+#define SOURCE_READY "SourceReady" /* the ref resolves, the commit is here */
+#define SPEC_VALID "SpecValid"     /* evenkeel.yaml and overlay make a spec; its hosts are free */
+#define BUILD_READY "BuildReady"   /* the artifact for the build key exists */
+#define IMAGE_PRESENT                                                           \
+    "ImagePresent" /* the backend has the artifact, or the site agents serve it \
+                    */
 #define INSTANCES_READY "InstancesReady" /* every process of the release is healthy */
 #define ROUTE_ACKED "RouteAcked"         /* the router has the routes */
 #define CONVERGED "Converged"            /* what runs is what is wanted */

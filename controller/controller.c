@@ -42,12 +42,12 @@ struct controller_program {
  * ----------------------------------------------------------------------------------------------------
  */
 
-static void on_commit(void *arg, bool events, bool work)
+static void on_commit(void *arg, bool events, const char *const *loops)
 {
     struct controller *c = arg;
 
-    if (work)
-        loops_kick(c->loops);
+    for (; *loops; loops++)
+        loops_kick(c->loops, *loops);
     if (events)
         feeds_kick(c->feeds, NULL);
 }
@@ -91,8 +91,19 @@ static void on_closed(void *arg, struct rpc_session *session)
         pool_run(p->pool, wake_detector, &p->c);
 }
 
-/* An instance changed; app NULL: the daemon came back, and anything may have. Reader thread of the
- * backend. */
+/* Apps whose last step failed need not wait for their delay: what they failed at came back. */
+static void hurry_synchronizer(struct controller *c)
+{
+    auto_tx *tx = NULL;
+    struct err err = { 0 };
+
+    if (tx_begin(c->store, TX_OBSERVE, &tx, &err) || store_hurry_work(tx, "synchronizer", &err) ||
+        tx_commit(&tx, &err))
+        log_warn("looking again at what failed", E(&err));
+}
+
+/* An instance changed; app NULL: the daemon came back or went away, and anything may have. Reader
+ * thread of the backend. */
 static void on_instance(void *arg, const char *app_id)
 {
     struct controller *c = arg;
@@ -102,6 +113,8 @@ static void on_instance(void *arg, const char *app_id)
     if (!app_id) {
         if (synchronizer_pass(c, &err))
             log_warn("looking at all instances", E(&err));
+        else
+            hurry_synchronizer(c);
         return;
     }
     if (tx_begin(c->store, TX_OBSERVE, &tx, &err) ||
@@ -295,10 +308,14 @@ static int remove_networks(struct store *store, struct backend *backend, struct 
         store_list_projects(tx, NULL, NULL, 1 << 20, &projects, err))
         return -1;
     tx_rollback(&tx);
-    json_array_foreach(projects, i, one)
+    json_array_foreach(projects, i, one) {
+        struct err failure = { 0 };
         if (backend->remove_network(backend->self, json_string_value(json_object_get(one, "name")),
-                                    err))
-            return -1;
+                                    &failure) == 0)
+            continue;
+        if (failure.class != ERR_DENIED) /* another installation's is not ours to remove */
+            return *err = failure, -1;
+    }
     return 0;
 }
 

@@ -55,6 +55,8 @@ int crash_detector_step(struct controller *c, const char *subject, int64_t *agai
 int crash_detector_pass(struct controller *c, struct err *err);
 int synchronizer_step(struct controller *c, const char *app_id, int64_t *again_ms, struct err *err);
 int synchronizer_pass(struct controller *c, struct err *err);
+/* Subjects of the janitor: "all", an app whose releases changed, a project's network to remove. */
+#define JANITOR_NETWORK "network/"
 int janitor_step(struct controller *c, const char *subject, int64_t *again_ms, struct err *err);
 int janitor_pass(struct controller *c, struct err *err);
 

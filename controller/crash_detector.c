@@ -50,7 +50,7 @@ static int lose(struct controller *c, const char *attempt_id, struct err *err)
                               attempt.log_size, err) ||
             store_count_attempt(tx, build.id, err) || note_lost(tx, &build, &attempt, again, err) ||
             (again
-                 ? store_requeue_build(tx, build.id, NULL, false, err)
+                 ? store_requeue_build(tx, build.id, err)
                  : store_end_build(tx, build.id, build.cancel ? "cancelled" : "failed",
                                    build.cancel ? "BuildCancelled" : "BuilderLost",
                                    build.cancel ? build.cancel : "its builder was lost three times",
@@ -92,6 +92,7 @@ int crash_detector_pass(struct controller *c, struct err *err)
     auto_id_list running = { 0 };
     auto_tx *tx = NULL;
 
+    builders_forget_old(c->builders);
     if (tx_begin(c->store, TX_OBSERVE, &tx, err) || store_running_attempts(tx, &running, err) ||
         (running.count && store_add_work(tx, "crash_detector", "leases", 0, err)))
         return -1;

@@ -77,72 +77,111 @@ static int note_missing(struct tx *tx, const char *id, const char *name, struct 
                : 0;
 }
 
-static int note_commit(struct controller *c, struct tx *tx, const struct repository_row *repository,
-                       const char *name, const char *sha, struct err *err)
+/* The ref is where it was: only what is said of it may have to change. */
+static int note_same(struct tx *tx, const struct repository_row *repository,
+                     const struct ref_row *known, struct err *err)
 {
-    auto_free char *message = xasprintf("`%s` is at %.12s", name, sha);
+    auto_free char *message = xasprintf("`%s` is at %.12s", known->name, known->sha);
     const struct finding finding = { SOURCE_READY, CONDITION_TRUE, "CommitSeen", message, 0, NULL };
-    struct git_commit_info commit = { 0 };
+
+    return find_on_ref(tx, repository->id, known->name, &finding, err);
+}
+
+static int note_commit(struct tx *tx, const struct repository_row *repository, const char *name,
+                       const char *sha, const struct git_commit_info *commit, struct err *err)
+{
+    const struct ref_row now = { .name = (char *)(uintptr_t)name, .sha = (char *)(uintptr_t)sha };
     bool moved;
 
-    if (c->source->read_commit(c->source->self, repository, sha, &commit, err))
-        return -1;
-    int rc = store_add_commit(tx, repository->id, sha, commit.author, commit.message,
-                              commit.authored_ms, err) ||
-             store_set_ref(tx, repository->id, name, sha, &moved, err) ||
-             find_on_ref(tx, repository->id, name, &finding, err) ||
-             (moved && store_add_work_on_ref(tx, "registrar", repository->id, name, err));
+    return store_add_commit(tx, repository->id, sha, commit->author, commit->message,
+                            commit->authored_ms, err) ||
+                   store_set_ref(tx, repository->id, name, sha, &moved, err) ||
+                   note_same(tx, repository, &now, err) ||
+                   store_add_work_on_ref(tx, "registrar", repository->id, name, err)
+               ? -1
+               : 0;
+}
+
+/* Fetched first, recorded after. */
+static int move(struct controller *c, const struct repository_row *repository, const char *name,
+                const struct git_ref *now, struct err *err)
+{
+    struct git_commit_info commit = { 0 };
+    auto_tx *tx = NULL;
+
+    if (c->source->fetch(c->source->self, repository, now->name, now->sha, err) ||
+        c->source->read_commit(c->source->self, repository, now->sha, &commit, err))
+        return err_prefix(err, "fetching `%s`", name);
+    int rc = tx_begin(c->store, TX_WRITE, &tx, err) ||
+             note_commit(tx, repository, name, now->sha, &commit, err) || tx_commit(&tx, err);
     git_commit_info_done(&commit);
     return rc ? -1 : 0;
 }
 
-/* One ref as the remote has it now. Fetched first, recorded after. */
+/* One ref as the remote has it now. */
 static int follow(struct controller *c, const struct repository_row *repository,
                   const struct ref_row *known, const struct git_ref *now, struct err *err)
 {
     bool is_same = known->sha && strcmp(known->sha, now->sha) == 0;
     auto_tx *tx = NULL;
 
-    if (*now->sha && !is_same &&
-        c->source->fetch(c->source->self, repository, now->name, now->sha, err))
-        return err_prefix(err, "fetching `%s`", known->name);
-    if (tx_begin(c->store, is_same ? TX_OBSERVE : TX_WRITE, &tx, err))
-        return -1;
-    if (*now->sha ? note_commit(c, tx, repository, known->name, now->sha, err)
-                  : note_missing(tx, repository->id, known->name, err))
+    if (*now->sha && !is_same)
+        return move(c, repository, known->name, now, err);
+    if (tx_begin(c->store, TX_OBSERVE, &tx, err) ||
+        (is_same ? note_same(tx, repository, known, err)
+                 : note_missing(tx, repository->id, known->name, err)))
         return -1;
     return tx_commit(&tx, err);
+}
+
+/* A ref that cannot be followed does not stop the others; *first is the first such failure. */
+static int follow_all(struct controller *c, const struct repository_row *repository,
+                      const struct ref_list *wanted, const struct git_refs *now, struct err *first,
+                      struct err *err)
+{
+    for (size_t i = 0; i < now->count; i++) {
+        const struct ref_list one = { &wanted->items[i], 1 };
+        struct err failure = { 0 };
+        if (follow(c, repository, &wanted->items[i], &now->items[i], &failure) == 0)
+            continue;
+        if (!first->class)
+            *first = failure;
+        if (failure.class == ERR_STOPPED)
+            return 0;
+        if (note_failure(c, repository->id, &one, &failure, err))
+            return -1;
+    }
+    return 0;
 }
 
 static int poll_remote(struct controller *c, const struct repository_row *repository,
                        const struct ref_list *wanted, struct err *err)
 {
     auto_free const char **names = xcalloc(wanted->count, sizeof *names);
+    struct err failure = { 0 };
     struct git_refs now = { 0 };
+    int rc = 0;
 
     for (size_t i = 0; i < wanted->count; i++)
         names[i] = wanted->items[i].name;
-    if (c->source->refs(c->source->self, repository, names, wanted->count, &now, err))
-        return -1;
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < now.count; i++)
-        rc = follow(c, repository, &wanted->items[i], &now.items[i], err);
+    if (c->source->refs(c->source->self, repository, names, wanted->count, &now, &failure) == 0)
+        rc = follow_all(c, repository, wanted, &now, &failure, err);
+    else if (failure.class != ERR_STOPPED)
+        rc = note_failure(c, repository->id, wanted, &failure, err);
     git_refs_done(&now);
-    return rc;
+    if (rc || !failure.class)
+        return rc;
+    *err = failure;
+    return -1;
 }
 
 static int step_remote(struct controller *c, const struct repository_row *repository,
                        const struct ref_list *wanted, struct err *err)
 {
-    struct err failure = { 0 };
     auto_tx *tx = NULL;
 
-    if (wanted->count && poll_remote(c, repository, wanted, &failure)) {
-        if (failure.class != ERR_STOPPED && note_failure(c, repository->id, wanted, &failure, err))
-            return -1;
-        *err = failure;
+    if (wanted->count && poll_remote(c, repository, wanted, err))
         return -1;
-    }
     if (tx_begin(c->store, TX_OBSERVE, &tx, err) ||
         store_note_poll(tx, repository->id, NULL, NULL, err))
         return -1;
@@ -197,6 +236,22 @@ static int publish(struct controller *c, const struct repository_row *repository
     return tx_commit(&tx, err);
 }
 
+/* A branch that cannot be moved does not stop the others. */
+static int publish_all(struct controller *c, const struct repository_row *repository,
+                       const struct ref_list *refs, struct err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < refs->count; i++) {
+        struct err failure = { 0 };
+        if (publish(c, repository, &refs->items[i], &failure) && rc == 0) {
+            *err = failure;
+            rc = -1;
+        }
+    }
+    return rc;
+}
+
 int fetcher_step(struct controller *c, const char *repository_id, int64_t *again_ms,
                  struct err *err)
 {
@@ -215,10 +270,7 @@ int fetcher_step(struct controller *c, const char *repository_id, int64_t *again
         *again_ms = c->config->fetch_ms;
         return step_remote(c, &repository, &wanted, err);
     }
-    for (size_t i = 0; i < wanted.count; i++)
-        if (publish(c, &repository, &wanted.items[i], err))
-            return -1;
-    return 0;
+    return publish_all(c, &repository, &wanted, err);
 }
 
 int fetcher_pass(struct controller *c, struct err *err)

@@ -13,10 +13,11 @@
 #include "controller/files.h"
 #include "store/builds.h"
 #include "store/instances.h"
+#include "store/projects.h"
 #include "store/sites.h"
 #include "store/work.h"
 
-enum { BATCH = 100, RELEASES_KEEP = 5, ORPHANS_MIN = 2, ORPHANS_SHARE = 10 };
+enum { BATCH = 100, AGAIN_MS = 1000, ORPHANS_MIN = 2, ORPHANS_SHARE = 10 };
 
 /* ---- instances that the store does not know
  * ---------------------------------------------------------------------- */
@@ -58,6 +59,26 @@ static int note_too_many(struct controller *c, size_t count, size_t total, struc
     return tx_commit(&tx, err);
 }
 
+/* One that does not go away does not keep the others. */
+static int remove_each(struct controller *c, const struct owned_list *owned, const bool *is_orphan,
+                       struct err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < owned->count; i++) {
+        struct err failure = { 0 };
+        if (!is_orphan[i])
+            continue;
+        log_info("removing an instance that nothing wants", S("name", owned->items[i].name));
+        if (c->backend->remove(c->backend->self, owned->items[i].name, 10000, &failure) &&
+            rc == 0) {
+            *err = failure;
+            rc = -1;
+        }
+    }
+    return rc;
+}
+
 static int remove_orphans(struct controller *c, struct err *err)
 {
     struct owned_list owned = { 0 };
@@ -72,12 +93,8 @@ static int remove_orphans(struct controller *c, struct err *err)
         owned.count / ORPHANS_SHARE > ORPHANS_MIN ? owned.count / ORPHANS_SHARE : ORPHANS_MIN;
     if (rc == 0 && count > allowed)
         rc = note_too_many(c, count, owned.count, err);
-    else
-        for (size_t i = 0; rc == 0 && i < owned.count; i++)
-            if (is_orphan[i]) {
-                log_info("removing an instance that nothing wants", S("name", owned.items[i].name));
-                rc = c->backend->remove(c->backend->self, owned.items[i].name, 10000, err);
-            }
+    else if (rc == 0)
+        rc = remove_each(c, &owned, is_orphan, err);
     owned_list_done(&owned);
     return rc;
 }
@@ -86,46 +103,62 @@ static int remove_orphans(struct controller *c, struct err *err)
  * ----------------------------------------------------------------------------------------------------
  */
 
-/* The row goes first: from then on nobody begins to use it. What cannot be removed now is found
- * again as an orphan image, never lost data. */
-static int remove_artifact(struct controller *c, const char *digest, struct err *err)
+static int remove_content(struct controller *c, const struct artifact_row *artifact,
+                          struct err *err)
 {
-    auto_artifact artifact = { 0 };
-    auto_tx *tx = NULL;
-    bool changed;
-
-    if (tx_begin(c->store, TX_WRITE, &tx, err) || store_get_artifact(tx, digest, &artifact, err) ||
-        store_remove_artifact(tx, digest, err))
-        return -1;
-    bool is_site = strcmp(artifact.kind, "site") == 0;
-    if (is_site && store_want_site(tx, digest, false, &changed, err))
-        return -1;
-    if (tx_commit(&tx, err))
-        return -1;
-    log_info("removing an artifact", S("digest", digest), I("bytes", artifact.size));
-    if (!is_site) {
-        struct err in_use = { 0 };
-        if (c->backend->remove_image(c->backend->self, artifact.ref, &in_use))
-            log_warn("removing an image", S("image", artifact.ref), E(&in_use));
-        return 0;
-    }
-    auto_free char *path = files_site(c->config, digest);
+    if (strcmp(artifact->kind, "site") != 0)
+        return c->backend->remove_image(c->backend->self, artifact->ref, err);
+    auto_free char *path = files_site(c->config, artifact->digest);
     return path && unlink(path) && fs_exists(path) ? err_set(err, ERR_INTERNAL, "removing %s", path)
                                                    : 0;
 }
 
-static int remove_artifacts(struct controller *c, struct err *err)
+/* Retired first: from then on nobody begins to use it. Then what it stands for, then the row; so a
+ * stop in between, or an image still in use, leaves it on the list. Built again meanwhile, the row
+ * stays, and an image that was missed is noticed when it is run. */
+static int remove_artifact(struct controller *c, const char *digest, struct err *err)
+{
+    auto_artifact artifact = { 0 };
+    auto_tx *tx = NULL;
+    bool changed, retired;
+
+    if (tx_begin(c->store, TX_WRITE, &tx, err) || store_get_artifact(tx, digest, &artifact, err))
+        return err->class == ERR_NOT_FOUND ? 0 : -1;
+    if (store_retire_artifact(tx, digest, &retired, err))
+        return -1;
+    if (!retired)
+        return 0; /* somebody wants it by now */
+    if ((strcmp(artifact.kind, "site") == 0 && store_want_site(tx, digest, false, &changed, err)) ||
+        tx_commit(&tx, err))
+        return -1;
+    log_info("removing an artifact", S("digest", digest), I("bytes", artifact.size));
+    if (remove_content(c, &artifact, err))
+        return -1;
+    if (tx_begin(c->store, TX_WRITE, &tx, err) || store_remove_retired_artifact(tx, digest, err))
+        return -1;
+    return tx_commit(&tx, err);
+}
+
+/* Of one app, or of all (NULL). */
+static int remove_artifacts(struct controller *c, const char *app_id, bool *more, struct err *err)
 {
     auto_id_list digests = { 0 };
     auto_tx *tx = NULL;
+    size_t removed = 0;
 
     if (tx_begin(c->store, TX_READ, &tx, err) ||
-        store_unkept_artifacts(tx, RELEASES_KEEP, BATCH, &digests, err))
+        store_unkept_artifacts(tx, app_id, BATCH, &digests, err))
         return -1;
     tx_rollback(&tx);
-    for (size_t i = 0; i < digests.count; i++)
-        if (remove_artifact(c, digests.items[i], err))
-            return -1;
+    for (size_t i = 0; i < digests.count; i++) {
+        struct err failure = { 0 };
+        if (remove_artifact(c, digests.items[i], &failure) == 0)
+            removed++;
+        else
+            log_warn("removing an artifact; the next pass tries again",
+                     S("digest", digests.items[i]), E(&failure));
+    }
+    *more = *more || (digests.count == BATCH && removed > 0);
     return 0;
 }
 
@@ -151,7 +184,7 @@ static int unwant_sites(struct controller *c, struct err *err)
  * ------------------------------------------------------------------------------------------------
  */
 
-static int remove_builds(struct controller *c, struct err *err)
+static int remove_builds(struct controller *c, bool *more, struct err *err)
 {
     auto_id_list builds = { 0 };
     auto_tx *tx = NULL;
@@ -166,6 +199,7 @@ static int remove_builds(struct controller *c, struct err *err)
             store_remove_build(tx, builds.items[i], err) || tx_commit(&tx, err))
             return -1;
     }
+    *more = *more || builds.count == BATCH;
     return 0;
 }
 
@@ -179,14 +213,37 @@ static int trim_events(struct controller *c, struct err *err)
     return tx_commit(&tx, err);
 }
 
+/* The network of a project that was removed, unless there is one of that name again. */
+static int remove_network(struct controller *c, const char *name, struct err *err)
+{
+    auto_project project = { 0 };
+    struct err missing = { 0 };
+    auto_tx *tx = NULL;
+
+    if (tx_begin(c->store, TX_READ, &tx, err))
+        return -1;
+    if (store_find_project(tx, name, &project, &missing) == 0)
+        return 0;
+    if (missing.class != ERR_NOT_FOUND) {
+        *err = missing;
+        return -1;
+    }
+    tx_rollback(&tx);
+    return c->backend->remove_network(c->backend->self, name, err);
+}
+
 int janitor_step(struct controller *c, const char *subject, int64_t *again_ms, struct err *err)
 {
-    (void)again_ms;
-    if (unwant_sites(c, err) || remove_artifacts(c, err))
+    bool is_all = strcmp(subject, "all") == 0, more = false;
+
+    if (text_starts(subject, JANITOR_NETWORK))
+        return remove_network(c, subject + strlen(JANITOR_NETWORK), err);
+    if (unwant_sites(c, err) || remove_artifacts(c, is_all ? NULL : subject, &more, err) ||
+        (is_all && (remove_builds(c, &more, err) || trim_events(c, err) || remove_orphans(c, err))))
         return -1;
-    if (strcmp(subject, "all") != 0)
-        return 0;
-    return remove_builds(c, err) || trim_events(c, err) || remove_orphans(c, err) ? -1 : 0;
+    if (more)
+        *again_ms = AGAIN_MS;
+    return 0;
 }
 
 int janitor_pass(struct controller *c, struct err *err)

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "base/digest.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/work.h"
@@ -15,9 +14,9 @@
  * steps, so that a step that hangs (a remote, a pull) delays only its own subject. The end of a
  * step kicks the ticker.
  *
- * A step that failed waits 1 s, 2 s, 4 s … at most five minutes, ±25 % so that many that failed
- * together do not come back together. After five failures in a row of the kind that only a defect
- * causes it waits an hour: quarantine. */
+ * A step that failed waits 1 s, 2 s, 4 s … at most five minutes, ±25 % by subject and attempt so
+ * that many that failed together do not come back together. After five failures in a row of the
+ * kind that only a defect causes it waits an hour: quarantine. */
 enum {
     BACKOFF_MS = 1000,
     BACKOFF_MAX_MS = 300000,
@@ -61,17 +60,24 @@ struct loops {
     struct runner runners[countof(loop_table)];
 };
 
+static int64_t spread(const struct work *work)
+{
+    uint32_t hash = 2166136261u + (uint32_t)work->attempts; /* FNV-1a */
+
+    for (const char *p = work->subject; *p; p++)
+        hash = (hash ^ (unsigned char)*p) * 16777619u;
+    return (hash >> 8) & 255;
+}
+
 static int64_t backoff_ms(const struct work *work, const struct err *failure)
 {
-    unsigned char dice;
     int64_t shift = work->attempts < 9 ? work->attempts : 9;
     int64_t ms = (int64_t)BACKOFF_MS << shift;
 
     if (failure->class == ERR_INTERNAL && work->attempts + 1 >= QUARANTINE_AFTER)
         return QUARANTINE_MS;
-    random_bytes(&dice, 1);
     ms = ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
-    return ms * 3 / 4 + ms / 2 * dice / 255;
+    return ms * 3 / 4 + ms / 2 * spread(work) / 255;
 }
 
 static int record(struct controller *c, const char *loop, const struct work *work, int64_t again_ms,
@@ -236,10 +242,12 @@ void loops_start(struct loops *loops)
     }
 }
 
-void loops_kick(struct loops *loops)
+void loops_kick(struct loops *loops, const char *name)
 {
     for (size_t i = 0; i < loop_count; i++) {
         struct runner *r = &loops->runners[i];
+        if (strcmp(r->entry->name, name) != 0)
+            continue;
         pthread_mutex_lock(&r->lock);
         if (r->ticker)
             ticker_kick(r->ticker);

@@ -22,8 +22,8 @@ void loops_start(struct loops *loops);
 void loops_stop(struct loops *loops); /* waits for the steps under way; work_stopping is set */
 void loops_free(struct loops *loops); /* nobody may kick any more; NULL is fine */
 
-/* Work was committed: wakes the loops. Any thread. */
-void loops_kick(struct loops *loops);
+/* Work for a loop was committed: wakes it. Any thread. */
+void loops_kick(struct loops *loops, const char *name);
 
 /* One turn of a loop, on the calling thread: everything due now, steps one after the other. For the
  * simulator. */

@@ -62,6 +62,42 @@ static int load(struct view *v, const char *app_id, struct err *err)
     return 0;
 }
 
+/* The build that the app wanted before is dropped when nobody else wants it and it has not begun.
+ * `build_id` (or NULL) is what it wants now. */
+static int supersede(struct tx *tx, struct view *v, const char *build_id, struct err *err)
+{
+    const char *before = v->app.wanted_build_id;
+    bool dropped;
+
+    if (!before || (build_id && strcmp(before, build_id) == 0))
+        return 0;
+    if (store_drop_unwanted_build(tx, before, &dropped, err))
+        return -1;
+    return dropped ? note_event(tx, &v->app, "build", "Superseded", NULL, err,
+                                "build %s is not needed any more", before)
+                   : 0;
+}
+
+/* The transaction that writes down what was found. 1: the app is not any more what it was looked at
+ * as (a rollback, a hold, another spec came between), so nothing may be written, and the step
+ * begins anew. */
+static int begin(struct view *v, enum tx_mode mode, struct tx **tx, struct err *err)
+{
+    auto_app now = { 0 };
+
+    if (tx_begin(v->c->store, mode, tx, err) || store_get_app(*tx, v->app.id, &now, err))
+        return -1;
+    bool is_same =
+        now.generation == v->app.generation && !now.deleting &&
+        (now.hold && v->app.hold ? json_equal(now.hold, v->app.hold) : now.hold == v->app.hold);
+    if (!is_same)
+        return 1;
+    app_row_done(&v->app);
+    v->app = now;
+    now = (struct app_row){ 0 };
+    return 0;
+}
+
 /* Nothing to go by yet. A remote that was not asked for this ref yet is asked now. */
 static int wait_for_source(struct view *v, struct err *err)
 {
@@ -83,14 +119,16 @@ static int wait_for_source(struct view *v, struct err *err)
                                      message,
                                      0,
                                      "source" };
-    if (tx_begin(v->c->store, TX_OBSERVE, &tx, err))
-        return -1;
+    int rc = begin(v, TX_OBSERVE, &tx, err);
+    if (rc)
+        return rc;
     if (v->repository.url && !is_asked && store_add_work(tx, "fetcher", v->repository.id, 0, err))
         return -1;
     bool keep = is_asked && v->repository.url; /* the fetcher has said it, perhaps with more */
     if ((!keep && find_condition(tx, &v->app, &finding, err)) ||
         store_set_wanted(tx, v->app.id, v->app.generation, NULL, NULL, v->app.wanted_release_id,
-                         err))
+                         err) ||
+        supersede(tx, v, NULL, err))
         return -1;
     return tx_commit(&tx, err);
 }
@@ -107,41 +145,56 @@ static int note_invalid(struct view *v, const struct err *failure, struct err *e
                                      "source" };
     auto_tx *tx = NULL;
 
-    if (tx_begin(v->c->store, TX_WRITE, &tx, err) || find_condition(tx, &v->app, &finding, err) ||
+    int rc = begin(v, TX_WRITE, &tx, err);
+    if (rc)
+        return rc;
+    if (find_condition(tx, &v->app, &finding, err) ||
         store_set_wanted(tx, v->app.id, v->app.generation, v->ref.sha, NULL,
-                         v->app.wanted_release_id, err))
+                         v->app.wanted_release_id, err) ||
+        supersede(tx, v, NULL, err))
         return -1;
     return tx_commit(&tx, err);
 }
 
-/* The spec and the build key. 1: not valid, noted. */
+/* A mirror that was lost (a database put back without its folder) is fetched again. */
+static int have_commit(struct view *v, struct err *err)
+{
+    const struct source *source = v->c->source;
+    char tree[GIT_SHA_LEN + 1];
+    struct err missing = { 0 };
+
+    if (!repository_of(v) ||
+        source->tree_id(source->self, &v->repository, v->ref.sha, ".", tree, &missing) == 0)
+        return 0;
+    if (missing.class == ERR_NOT_FOUND)
+        return source->fetch(source->self, &v->repository, v->ref.sha, v->ref.sha, err);
+    *err = missing;
+    return -1;
+}
+
+/* The spec and the build key. ERR_INVALID is the author's to mend. */
 static int make_key(struct view *v, struct err *err)
 {
     char tree[GIT_SHA_LEN + 1] = "";
     struct build_spec build;
-    struct err failure = { 0 };
 
-    if (wanted_spec(v->c, &v->app, repository_of(v), v->ref.sha, &v->full, NULL, &failure) == 0) {
-        spec_build(v->full, &build);
-        if (!repository_of(v) ||
-            v->c->source->tree_id(v->c->source->self, &v->repository, v->ref.sha, build.context,
-                                  tree, &failure) == 0) {
-            v->build_key =
-                spec_build_key(v->full, strcmp(build.method, "image") == 0 ? "" : tree, "", "");
-            return 0;
-        }
-        if (failure.class == ERR_NOT_FOUND)
-            err_field(&failure, "build.context", "set build.context to a folder of the repository",
-                      "the commit has no folder `%s`", build.context);
-    }
-    if (failure.class != ERR_INVALID) {
-        *err = failure;
+    if (have_commit(v, err) ||
+        wanted_spec(v->c, &v->app, repository_of(v), v->ref.sha, &v->full, NULL, err))
         return -1;
-    }
-    return note_invalid(v, &failure, err) ? -1 : 1;
+    spec_build(v->full, &build);
+    if (repository_of(v) && v->c->source->tree_id(v->c->source->self, &v->repository, v->ref.sha,
+                                                  build.context, tree, err))
+        return err->class != ERR_NOT_FOUND
+                   ? -1
+                   : err_field(err, "build.context",
+                               "set build.context to a folder of the repository",
+                               "the commit has no folder `%s`", build.context);
+    v->build_key = spec_build_key(v->full, strcmp(build.method, "image") == 0 ? "" : tree, "", "");
+    return 0;
 }
 
-/* A hold stays where it is until the ref or the overlay moves on from what it was placed on. */
+/* A hold by a person stays until `resume`; one by a rollback until there is another commit than the
+ * one it was placed on. An app without a repository has its overlay in the place of commits. */
 static bool is_held(const struct view *v)
 {
     const json_t *hold = v->app.hold;
@@ -151,19 +204,24 @@ static bool is_held(const struct view *v)
         return false;
     if (json_is_true(json_object_get(hold, "is_manual")))
         return true;
+    if (!v->app.repository_id)
+        return json_integer_value(json_object_get(hold, "generation")) == v->app.generation;
     return (!sha && !v->ref.sha) || (sha && v->ref.sha && strcmp(sha, v->ref.sha) == 0);
 }
 
 static int note_held(struct view *v, struct err *err)
 {
+    auto_tx *tx = NULL;
+
+    int rc = begin(v, TX_OBSERVE, &tx, err);
+    if (rc)
+        return rc;
     const char *message = json_string_value(json_object_get(v->app.hold, "message"));
     const char *reason = json_string_value(json_object_get(v->app.hold, "reason"));
     const struct finding finding = {
         HELD, CONDITION_TRUE, reason ? reason : "Held", message ? message : "held", 0, "app"
     };
-    auto_tx *tx = NULL;
-
-    if (tx_begin(v->c->store, TX_OBSERVE, &tx, err) || find_condition(tx, &v->app, &finding, err) ||
+    if (find_condition(tx, &v->app, &finding, err) ||
         store_set_wanted(tx, v->app.id, v->app.generation, v->app.wanted_sha,
                          v->app.wanted_build_id, v->app.wanted_release_id, err) ||
         store_add_work(tx, "synchronizer", v->app.id, 0, err) ||
@@ -198,7 +256,7 @@ static int want_build(struct tx *tx, struct view *v, struct build_row *build, st
         auto_free char *id = xstrdup(build->id);
         build_row_done(build);
         *build = (struct build_row){ 0 };
-        if (store_requeue_build(tx, id, v->ref.sha, true, err) ||
+        if (store_retry_build(tx, id, &v->app, v->ref.sha, err) ||
             store_get_build(tx, id, build, err))
             return -1;
     } else {
@@ -211,22 +269,6 @@ static int want_build(struct tx *tx, struct view *v, struct build_row *build, st
     json_auto_t *data = json_pack("{s:s}", "build", build->id);
     return note_event(tx, &v->app, "build", "BuildQueued", data, err, "build %s is queued",
                       build->id);
-}
-
-/* The build that the app wanted before is dropped when nobody else wants it and it has not begun.
- */
-static int supersede(struct tx *tx, struct view *v, const struct build_row *build, struct err *err)
-{
-    const char *before = v->app.wanted_build_id;
-    bool dropped;
-
-    if (!before || strcmp(before, build->id) == 0)
-        return 0;
-    if (store_drop_unwanted_build(tx, before, &dropped, err))
-        return -1;
-    return dropped ? note_event(tx, &v->app, "build", "Superseded", NULL, err,
-                                "build %s is not needed any more", before)
-                   : 0;
 }
 
 /* For a queued build the dispatcher says the same, and its place. */
@@ -306,7 +348,9 @@ static int move_on(struct tx *tx, struct view *v, const struct build_row *build,
 
     if (claim_routes(tx, v, err) || want_release(tx, v, build, &release, err) ||
         find_condition(tx, &v->app, &valid, err) ||
-        store_set_wanted(tx, v->app.id, v->app.generation, v->ref.sha, build->id, release.id, err))
+        store_set_wanted(tx, v->app.id, v->app.generation, v->ref.sha, build->id, release.id,
+                         err) ||
+        store_release_routes(tx, v->app.id, err))
         return -1;
     if (v->app.repository_id && store_add_work(tx, "fetcher", v->app.repository_id, 0,
                                                err)) /* perhaps it is live already: publish */
@@ -314,18 +358,27 @@ static int move_on(struct tx *tx, struct view *v, const struct build_row *build,
     return store_add_work(tx, "synchronizer", v->app.id, 0, err);
 }
 
-static int settle(struct view *v, struct err *err)
+/* A remote's fetcher says itself how the source is. */
+static int find_source(struct tx *tx, struct view *v, struct err *err)
 {
     const struct finding source = {
         SOURCE_READY, CONDITION_TRUE, "CommitSeen", v->ref.sha ? v->ref.sha : "an image", 0, NULL
     };
+
+    return v->repository.url ? 0 : find_condition(tx, &v->app, &source, err);
+}
+
+static int settle(struct view *v, struct err *err)
+{
     const struct finding valid = { SPEC_VALID, CONDITION_TRUE, "SpecValid", "the spec is valid", 0,
                                    NULL };
     auto_build build = { 0 };
     auto_tx *tx = NULL;
 
-    if (tx_begin(v->c->store, TX_WRITE, &tx, err) || lift_hold(tx, v, err) ||
-        want_build(tx, v, &build, err) || find_condition(tx, &v->app, &source, err) ||
+    int rc = begin(v, TX_WRITE, &tx, err);
+    if (rc)
+        return rc;
+    if (lift_hold(tx, v, err) || want_build(tx, v, &build, err) || find_source(tx, v, err) ||
         find_build(tx, v, &build, err))
         return -1;
     if (build.artifact) {
@@ -337,34 +390,44 @@ static int settle(struct view *v, struct err *err)
                                 v->app.wanted_release_id, err)) {
         return -1;
     }
-    if (supersede(tx, v, &build, err))
+    if (supersede(tx, v, build.id, err))
         return -1;
     return tx_commit(&tx, err);
+}
+
+/* 1: the app changed meanwhile. */
+static int look(struct view *v, struct err *err)
+{
+    struct err failure = { 0 };
+
+    if (v->app.repository_id && !v->ref.sha)
+        return wait_for_source(v, err);
+    if (is_held(v))
+        return note_held(v, err);
+    int rc = make_key(v, &failure);
+    if (rc == 0)
+        rc = settle(v, &failure);
+    bool is_authors =
+        failure.class == ERR_INVALID || (failure.class == ERR_EXISTS && *failure.field);
+    if (rc < 0 && is_authors)
+        return note_invalid(v, &failure, err);
+    if (rc < 0)
+        *err = failure;
+    return rc;
 }
 
 int registrar_step(struct controller *c, const char *app_id, int64_t *again_ms, struct err *err)
 {
     auto_view v = { .c = c };
-    struct err failure = { 0 };
-    (void)again_ms;
 
     if (load(&v, app_id, err))
         return err->class == ERR_NOT_FOUND ? 0 : -1;
     if (v.app.deleting)
         return 0;
-    if (v.app.repository_id && !v.ref.sha)
-        return wait_for_source(&v, err);
-    if (is_held(&v))
-        return note_held(&v, err);
-    int rc = make_key(&v, err);
-    if (rc)
-        return rc < 0 ? -1 : 0;
-    if (settle(&v, &failure) == 0)
-        return 0;
-    if (failure.class == ERR_EXISTS && *failure.field)
-        return note_invalid(&v, &failure, err);
-    *err = failure;
-    return -1;
+    int rc = look(&v, err);
+    if (rc > 0)
+        *again_ms = 0;
+    return rc < 0 ? -1 : 0;
 }
 
 int registrar_pass(struct controller *c, struct err *err)

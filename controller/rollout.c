@@ -52,19 +52,6 @@ int sync_supersede(struct sync *s, const char *why, struct err *err)
  * --------------------------------------------------------------------------------------------------------
  */
 
-static json_t *routes_of(const struct release_row *release)
-{
-    json_t *list = json_array();
-
-    for (size_t i = 0; i < spec_route_count(release->spec); i++) {
-        struct route_spec route;
-        spec_route(release->spec, i, &route);
-        json_array_append_new(list,
-                              json_pack("{s:s, s:s}", "host", route.host, "path", route.path));
-    }
-    return list;
-}
-
 static int note_live(struct tx *tx, struct sync *s, struct err *err)
 {
     auto_free char *message = xasprintf("v%lld is live", (long long)s->wanted.number);
@@ -74,7 +61,6 @@ static int note_live(struct tx *tx, struct sync *s, struct err *err)
 
 static int go_live(struct sync *s, struct err *err)
 {
-    json_auto_t *routes = routes_of(&s->wanted);
     auto_tx *tx = NULL;
 
     if (tx_begin(s->c->store, TX_WRITE, &tx, err) ||
@@ -82,7 +68,7 @@ static int go_live(struct sync *s, struct err *err)
         (s->live.id && store_set_release_state(tx, s->live.id, "retired", err)) ||
         store_set_release_state(tx, s->wanted.id, "live", err) ||
         store_end_rollout(tx, s->rollout.id, "live", NULL, err) ||
-        store_release_routes(tx, s->app.id, routes, err) || note_live(tx, s, err) ||
+        store_release_routes(tx, s->app.id, err) || note_live(tx, s, err) ||
         note_event(tx, &s->app, "rollout", "RolloutLive", NULL, err, "v%lld is live",
                    (long long)s->wanted.number) ||
         (s->app.repository_id && store_add_work(tx, "fetcher", s->app.repository_id, 0, err)) ||
@@ -156,19 +142,24 @@ static int reject(struct sync *s, const struct running *run, const char *why, st
  */
 
 /* An image of this daemon alone that is gone cannot be pulled: its artifact is forgotten and built
- * again, also for an app that is held or whose newer release was rejected. */
+ * again, also for an app that is held or whose newer release was rejected. One that is not live is
+ * not wanted until then, so that the time of the build does not count for the rollout. */
 int sync_rebuild(struct sync *s, const struct release_row *release, struct err *err)
 {
+    bool is_live = s->live.id && strcmp(release->id, s->live.id) == 0;
     auto_tx *tx = NULL;
 
     if (!release->ref || !text_starts(release->ref, "sha256:"))
         return 0;
     if (tx_begin(s->c->store, TX_WRITE, &tx, err) ||
         store_rebuild_artifact(tx, release->artifact, err) ||
+        (!is_live && !s->app.hold && store_unwant_release(tx, s->app.id, release->id, err)) ||
         note_event(tx, &s->app, "build", "ImageMissing", NULL, err,
                    "the image of v%lld is gone; it is built again", (long long)release->number) ||
         store_add_work(tx, "registrar", s->app.id, 0, err))
         return -1;
+    if (!is_live)
+        sync_again(s, 0); /* the rollout ends */
     return tx_commit(&tx, err);
 }
 

@@ -121,22 +121,26 @@ static int next_generation(struct sync *s, struct err *err)
     return tx_commit(&tx, err);
 }
 
-static int note_acknowledged(struct sync *s, const char *hash, struct err *err)
+int sync_find_routed(struct tx *tx, struct sync *s, struct err *err)
 {
     auto_free char *message =
         xasprintf("generation %lld is acknowledged", (long long)s->app.router_generation);
     const struct finding finding = {
         ROUTE_ACKED, CONDITION_TRUE, "Acknowledged", message, 0, NULL
     };
+    return s->app.router_hash ? find_condition(tx, &s->app, &finding, err) : 0;
+}
+
+static int note_acknowledged(struct sync *s, const char *hash, struct err *err)
+{
     auto_tx *tx = NULL;
 
     if (tx_begin(s->c->store, TX_OBSERVE, &tx, err) ||
-        store_set_router_hash(tx, s->app.id, hash, err) ||
-        find_condition(tx, &s->app, &finding, err))
+        store_set_router_hash(tx, s->app.id, hash, err))
         return -1;
     free(s->app.router_hash);
     s->app.router_hash = xstrdup(hash);
-    return tx_commit(&tx, err);
+    return sync_find_routed(tx, s, err) ? -1 : tx_commit(&tx, err);
 }
 
 int sync_route(struct sync *s, const struct release_row *release, struct err *err)

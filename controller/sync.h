@@ -51,6 +51,10 @@ int sync_observe(struct sync *s, struct err *err);
  */
 int sync_route(struct sync *s, const struct release_row *release, struct err *err);
 
+/* routes.c: the condition after a sync_route that succeeded, also one that found the routes there: the
+ * answer to the step before may have been lost. */
+int sync_find_routed(struct tx *tx, struct sync *s, struct err *err);
+
 /* routes.c: instances that should not run get no new requests from the next sync_route on. */
 int sync_mark_draining(struct sync *s, struct err *err);
 
@@ -60,7 +64,7 @@ void sync_drain(struct sync *s);
 
 /* rollout.c: one step from wanted to live. */
 int sync_roll_out(struct sync *s, struct err *err);
-/* rollout.c: the image of a release that should run is gone. */
+/* rollout.c: an image that is nowhere any more is built again. */
 int sync_rebuild(struct sync *s, const struct release_row *release, struct err *err);
 /* rollout.c: ends a rollout that is not wanted any more. */
 int sync_supersede(struct sync *s, const char *why, struct err *err);

@@ -17,6 +17,7 @@
 #include "controller/sync.h"
 #include "controller/wanted.h"
 #include "model/spec.h"
+#include "store/builds.h"
 #include "store/sites.h"
 #include "store/work.h"
 
@@ -141,17 +142,23 @@ static int find_converged(struct tx *tx, struct sync *s, struct err *err)
     bool is_live;
     if (wanted_is_live(tx, &s->app, NULL, &is_live, err))
         return -1;
-    return find_condition(tx, &s->app, is_live || s->app.hold ? &good : &waiting, err);
+    bool is_good = is_live || (s->app.hold && s->live.id);
+    return find_condition(tx, &s->app, is_good ? &good : &waiting, err);
 }
 
-static int note_conditions(struct sync *s, struct err *err)
+static int note_conditions(struct sync *s, bool is_routed, struct err *err)
 {
     const struct running *last = s->run_count ? &s->run[s->run_count - 1] : NULL;
     auto_tx *tx = NULL;
 
     if (tx_begin(s->c->store, TX_OBSERVE, &tx, err))
         return -1;
+    if (is_routed && sync_find_routed(tx, s, err))
+        return -1;
     if (last && (find_image(tx, s, last, err) || find_instances(tx, s, last, err)))
+        return -1;
+    if (!s->app.running && (store_clear_condition(tx, s->app.id, IMAGE_PRESENT, err) ||
+                            store_clear_condition(tx, s->app.id, INSTANCES_READY, err)))
         return -1;
     if (!is_rolling_out(s) && find_converged(tx, s, err))
         return -1;
@@ -164,6 +171,7 @@ static int note_unknown(struct sync *s, const struct err *failure, struct err *e
     const struct finding finding = { INSTANCES_READY,
                                      CONDITION_UNKNOWN,
                                      failure->class == ERR_UNAVAILABLE ? "BackendUnavailable"
+                                     : failure->class == ERR_EXISTS    ? "NameTaken"
                                                                        : "BackendFailed",
                                      failure->text,
                                      1000,
@@ -180,10 +188,13 @@ static int remove_app(struct sync *s, struct err *err)
 {
     auto_tx *tx = NULL;
     const struct event event = { s->app.project_id, NULL, "app", "Deleted", s->app.name, NULL };
+    bool dropped;
 
     if (!s->app.deleting || s->instances.count)
         return 0;
     if (tx_begin(s->c->store, TX_WRITE, &tx, err) || store_remove_app(tx, s->app.id, err) ||
+        (s->app.wanted_build_id &&
+         store_drop_unwanted_build(tx, s->app.wanted_build_id, &dropped, err)) ||
         store_add_event(tx, &event, err) || store_add_work(tx, "janitor", "all", 0, err))
         return -1;
     s->again_ms = -1;
@@ -232,7 +243,7 @@ int synchronizer_step(struct controller *c, const char *app_id, int64_t *again_m
     bool is_routed = sync_route(&s, routed, &route_failure) == 0;
     if (is_routed)
         sync_drain(&s);
-    if (observe(&s, err) || note_conditions(&s, err))
+    if (observe(&s, err) || note_conditions(&s, is_routed, err))
         return -1;
     if (is_routed && sync_route(&s, routed, &route_failure)) /* as the instances are now */
         is_routed = false;
@@ -248,25 +259,39 @@ int synchronizer_step(struct controller *c, const char *app_id, int64_t *again_m
 }
 
 /* One listing of what runs, compared by name with what is written down: apps that miss an instance
- * are looked at. Nothing listed at all although instances are on record is believed only when the
- * backend says so twice: see janitor.c for the other direction. */
-int synchronizer_pass(struct controller *c, struct err *err)
+ * are looked at, each by its own step, which asks the backend again. See janitor.c for the other
+ * direction: what runs and is not written down. */
+static int list_running(struct controller *c, json_t *names, struct err *err)
 {
     struct owned_list owned = { 0 };
-    json_auto_t *names = json_array();
-    auto_tx *tx = NULL;
-    int64_t lost;
 
-    if (c->router->check(c->router->self, err))
-        log_warn("checking the router", E(err));
     if (c->backend->list_owned(c->backend->self, &owned, err))
         return -1;
     for (size_t i = 0; i < owned.count; i++)
         if (owned.items[i].is_running)
             json_array_append_new(names, json_string(owned.items[i].name));
     owned_list_done(&owned);
-    if (tx_begin(c->store, TX_OBSERVE, &tx, err) || store_add_moving(tx, err) ||
-        store_add_work_for_lost_instances(tx, names, &lost, err))
+    return 0;
+}
+
+/* With the backend away no instance is seen to run: each of their apps is looked at, and says so.
+ */
+int synchronizer_pass(struct controller *c, struct err *err)
+{
+    struct err failure = { 0 };
+    json_auto_t *names = json_array();
+    auto_tx *tx = NULL;
+    int64_t lost;
+
+    if (c->router->check(c->router->self, err))
+        log_warn("checking the router", E(err));
+    if (list_running(c, names, &failure) && failure.class != ERR_UNAVAILABLE) {
+        *err = failure;
         return -1;
-    return tx_commit(&tx, err);
+    }
+    if (tx_begin(c->store, TX_OBSERVE, &tx, err) || store_add_moving(tx, err) ||
+        store_add_work_for_lost_instances(tx, names, &lost, err) || tx_commit(&tx, err))
+        return -1;
+    *err = failure;
+    return failure.class ? -1 : 0;
 }

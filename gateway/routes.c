@@ -10,6 +10,9 @@
 
 /* Sorted by pattern, then method. */
 static const struct route routes[] = {
+    { "GET", "/agents", "agents.list", 200, 0, NULL },
+    { "POST", "/agents", "agents.create", 201, 0, NULL },
+    { "DELETE", "/agents/{kind}/{name}", "agents.delete", 204, 0, NULL },
     { "GET", "/builds/{build}", "builds.get", 200, 0, NULL },
     { "POST", "/builds/{build}/cancel", "builds.cancel", 202, 0, NULL },
     { "GET", "/builds/{build}/log", "builds.log", 200, ROUTE_EVENTS, "offset" },
@@ -37,6 +40,7 @@ static const struct route routes[] = {
     { "GET", A "/logs", "apps.logs", 200, ROUTE_EVENTS, NULL },
     { "GET", A "/releases", "releases.list", 200, 0, NULL },
     { "GET", A "/releases/{release}", "releases.get", 200, 0, NULL },
+    { "POST", A "/restart", "apps.restart", 202, 0, NULL },
     { "POST", A "/rollback", "apps.rollback", 202, 0, NULL },
     { "GET", A "/rollouts", "rollouts.list", 200, 0, NULL },
     { "GET", P "/builds", "builds.list", 200, 0, NULL },

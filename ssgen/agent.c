@@ -71,6 +71,7 @@ static void run_job(void *item, void *arg)
     const char *reason = NULL; /* means something after a failure only */
 
     (void)arg;
+    const char *reason = "Internal";
     job->reason = NULL;
     if (sites_have(config->root, job->hex))
         return;

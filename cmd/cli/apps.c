@@ -1,10 +1,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/proc.h"
@@ -16,8 +14,6 @@
 #include "cmd/cli/target.h"
 #include "cmd/cli/visible.h"
 #include "model/spec.h"
-
-enum { STOP_MS = 120000, LOOK_MS = 500, OPEN_MS = 10000 };
 
 static const struct column columns[] = {
     { "NAME", "name", COLUMN_TEXT },
@@ -167,44 +163,6 @@ int apps_stop(struct cli *cli, struct err *err)
 {
     target_take_word(cli);
     return set_running(cli, false, err);
-}
-
-/* Until no instance is left, or the time is over. */
-static int wait_stopped(struct cli *cli, int64_t timeout_ms, struct err *err)
-{
-    auto_free char *path = NULL, *instances = NULL;
-    int64_t end_ms = clock_mono_ms(clock_system()) + timeout_ms;
-
-    if (api_app_path(cli, &path, err))
-        return -1;
-    instances = xasprintf("%s/instances", path);
-    while (clock_mono_ms(clock_system()) < end_ms) {
-        json_auto_t *items = NULL;
-        if (api_list(cli, instances, 1, &items, err))
-            return -1;
-        if (json_array_size(items) == 0)
-            return 0;
-        nanosleep(&(struct timespec){ .tv_nsec = LOOK_MS * 1000000 }, NULL);
-    }
-    return err_set(err, ERR_TIMEOUT, "instances still run after %lld s",
-                   (long long)timeout_ms / 1000);
-}
-
-int apps_restart(struct cli *cli, struct err *err)
-{
-    struct err late = { 0 };
-    int64_t timeout_ms;
-    int rc = cli_duration(cli, OPT_TIMEOUT, STOP_MS, &timeout_ms, err);
-
-    if (rc)
-        return rc;
-    target_take_word(cli);
-    if (set_running(cli, false, err))
-        return -1;
-    rc = wait_stopped(cli, timeout_ms, err);
-    if (set_running(cli, true, rc ? &late : err)) /* in any case: nobody asked for a stopped app */
-        return -1;
-    return rc;
 }
 
 /* ---- size ----------------------------------------------------------------------------------- */

@@ -44,6 +44,7 @@ enum option {
     OPT_PROCESS,
     OPT_PROJECT,
     OPT_REF,
+    OPT_REPLACE,
     OPT_REPOSITORY,
     OPT_RETRY,
     OPT_STATE,

@@ -4,10 +4,13 @@
 
 #define UP_OPTIONS                                                                                 \
     (OPT(DATA) | OPT(HTTP_PORT) | OPT(API_PORT) | OPT(DOMAIN) | OPT(PREFIX) | OPT(NETWORK_RANGE) | \
-     OPT(FOREGROUND) | OPT(BACKGROUND))
+     OPT(FOREGROUND) | OPT(BACKGROUND) | OPT(REPLACE))
 
 /* clang-format off */
 const struct command commands[] = {
+    { "agents",   "create",  "KIND NAME",    "make a token for a builder, gateway or ssgen on another machine", 0, agents_create },
+    { "agents",   "delete",  "KIND NAME",    "end an agent's token", 0, agents_delete },
+    { "agents",   "list",    "",             "agents on other machines", 0, agents_list },
     { "apps",     "create",  "NAME",         "make an app; its code is pushed to it, or comes from --repository", OPT(REPOSITORY) | OPT(REF) | OPT(FILE), apps_create },
     { "apps",     "destroy", "NAME",         "remove an app with all that runs of it", OPT(YES) | OPT(CONFIRM), apps_destroy },
     { "apps",     "info",    "[NAME]",       "all about an app", OPT(APP), apps_info },
@@ -40,7 +43,7 @@ const struct command commands[] = {
     { "repos",    "list",    "",             "the repositories of the project", 0, repos_list },
     { "repos",    "refresh", "NAME",         "look for new commits now", 0, repos_refresh },
     { "repos",    "remove",  "NAME",         "forget a repository", OPT(YES) | OPT(CONFIRM), repos_remove },
-    { "restart",  "",        "[APP]",        "stop the app, then start it (it does not answer in between)", OPT(APP) | OPT(TIMEOUT), apps_restart },
+    { "restart",  "",        "[APP]",        "replace all instances; it answers all the while", OPT(APP) | OPT(WAIT) | OPT(TIMEOUT), deploy_restart },
     { "resume",   "",        "[APP]",        "end a hold", OPT(APP), apps_resume },
     { "rollback", "",        "[vN]",         "make an earlier release live, and hold there", OPT(APP) | OPT(WAIT) | OPT(TIMEOUT), releases_rollback },
     { "scale",    "",        "PROCESS=N…",   "how many instances", OPT(APP), apps_scale },

@@ -5,13 +5,15 @@
 
 #include "cmd/cli/cli.h"
 
+int agents_create(struct cli *cli, struct err *err);
+int agents_delete(struct cli *cli, struct err *err);
+int agents_list(struct cli *cli, struct err *err);
 int apps_create(struct cli *cli, struct err *err);
 int apps_destroy(struct cli *cli, struct err *err);
 int apps_hold(struct cli *cli, struct err *err);
 int apps_info(struct cli *cli, struct err *err);
 int apps_list(struct cli *cli, struct err *err);
 int apps_open(struct cli *cli, struct err *err);
-int apps_restart(struct cli *cli, struct err *err);
 int apps_resume(struct cli *cli, struct err *err);
 int apps_scale(struct cli *cli, struct err *err);
 int apps_start(struct cli *cli, struct err *err);
@@ -20,6 +22,7 @@ int builds_cancel(struct cli *cli, struct err *err);
 int builds_info(struct cli *cli, struct err *err);
 int builds_list(struct cli *cli, struct err *err);
 int builds_logs(struct cli *cli, struct err *err);
+int deploy_restart(struct cli *cli, struct err *err);
 int deploy_run(struct cli *cli, struct err *err);
 int deploy_wait(struct cli *cli, struct err *err);
 int down_run(struct cli *cli, struct err *err);

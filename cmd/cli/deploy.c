@@ -82,28 +82,40 @@ int follow_app(struct cli *cli, const char *commit, int64_t after, struct err *e
     return rc ? rc : end(cli, result, err);
 }
 
-int deploy_run(struct cli *cli, struct err *err)
+/* Posts to the app's `verb` and follows what it started; `body` is taken. */
+static int start(struct cli *cli, const char *verb, json_t *body, struct err *err)
 {
+    json_auto_t *owned = body;
     auto_free char *app = NULL, *path = NULL;
     json_auto_t *answer = NULL;
 
-    target_take_word(cli);
     if (api_app_path(cli, &app, err))
         return -1;
-    path = xasprintf("%s/deploy", app);
-    if (api_call(cli, "POST", path, json_pack("{s:b}", "retry", cli_has(cli, OPT_RETRY)), &answer,
-                 err))
+    path = xasprintf("%s/%s", app, verb);
+    if (api_call(cli, "POST", path, json_incref(owned), &answer, err))
         return -1;
     const char *commit = json_string_value(json_object_get(answer, "commit"));
     if (!cli->output.is_terminal && !cli_has(cli, OPT_WAIT)) {
         auto_free char *name = visible(json_text_at(answer, "app")),
                        *clean = visible(commit ? commit : "");
         if (!output_line_value(&cli->output, answer))
-            output_note(&cli->output, "deploying %s at %s; `evenkeel wait -a %s` waits for it",
+            output_note(&cli->output, "%sing %s at %s; `evenkeel wait -a %s` waits for it", verb,
                         name, commit ? clean : "its newest commit", name);
         return 0;
     }
     return follow_app(cli, commit, json_integer_value(json_object_get(answer, "seq")), err);
+}
+
+int deploy_run(struct cli *cli, struct err *err)
+{
+    target_take_word(cli);
+    return start(cli, "deploy", json_pack("{s:b}", "retry", cli_has(cli, OPT_RETRY)), err);
+}
+
+int deploy_restart(struct cli *cli, struct err *err)
+{
+    target_take_word(cli);
+    return start(cli, "restart", json_object(), err);
 }
 
 int deploy_wait(struct cli *cli, struct err *err)

@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "cmd/cli/port.h"
 #include "cmd/cli/process.h"
 #include "cmd/cli/programs.h"
 #include "cmd/cli/yaml_text.h"
@@ -124,10 +125,18 @@ static void name_env(struct installation *in)
     }
 }
 
+/* Apps under the name of this machine itself are nobody else's to see. */
+static const char *http_host(const struct settings *s)
+{
+    return strcmp(s->domain, "localhost") == 0 || text_ends(s->domain, ".localhost") ? "127.0.0.1"
+                                                                                     : "0.0.0.0";
+}
+
 int installation_open(const struct cli *cli, struct installation *in, struct err *err)
 {
     if (settings_read(cli, &in->settings, err))
         return -1;
+    in->http_host = http_host(&in->settings);
     in->run_dir = below(in, "/run");
     in->log_dir = below(in, "/log");
     in->token_path = below(in, "/token");
@@ -201,6 +210,56 @@ int installation_lock(const struct installation *in, int *fd, struct err *err)
         in->settings.data);
 }
 
+/* ---- ports ---------------------------------------------------------------------------------- */
+
+/* Whether the process is one of ours: each has a process group of its own. */
+static bool is_child(const struct installation *in, pid_t pid)
+{
+    pid_t group = getpgid(pid);
+
+    for (size_t i = 0; i < INSTALLATION_CHILDREN; i++) {
+        auto_free char *path = supervisor_pid_path(in->run_dir, in->children[i].name);
+        pid_t leader;
+        auto_fd int pidfd = pidfile_open(path, &leader);
+        if (pidfd >= 0 && leader == group)
+            return true;
+    }
+    return false;
+}
+
+static int check_port(const struct installation *in, const char *host, int64_t port,
+                      const char *what, const char *flag, struct err *err)
+{
+    auto_free char *name = NULL;
+    bool is_free;
+    pid_t pid = 0;
+
+    if (port_is_free(host, port, &is_free, err))
+        return err_hint(err, "choose another port with %s", flag);
+    if (is_free)
+        return 0;
+    bool is_known = port_find_owner(port, &pid, &name);
+    if (is_known && is_child(in, pid))
+        return 0;
+    if (is_known)
+        err_set(err, ERR_UNAVAILABLE, "port %lld, for %s, is taken by %s (pid %ld)",
+                (long long)port, what, name, (long)pid);
+    else
+        err_set(err, ERR_UNAVAILABLE, "port %lld, for %s, is taken by another program",
+                (long long)port, what);
+    return err_hint(err, "stop that program, or choose another port with %s", flag);
+}
+
+int installation_check_ports(const struct installation *in, struct err *err)
+{
+    const struct settings *s = &in->settings;
+
+    return check_port(in, in->http_host, s->http_port, "the apps", "--http-port", err) ||
+                   check_port(in, "127.0.0.1", s->api_port, "the API", "--api-port", err)
+               ? -1
+               : 0;
+}
+
 /* ---- configuration files -------------------------------------------------------------------- */
 
 /* A socket that is not Docker's default is named the way its own client is told. */
@@ -226,13 +285,6 @@ static json_t *controller_address(const struct installation *in)
     return json_string(address);
 }
 
-/* Apps under the name of this machine itself are nobody else's to see. */
-static const char *http_host(const struct settings *s)
-{
-    return strcmp(s->domain, "localhost") == 0 || text_ends(s->domain, ".localhost") ? "127.0.0.1"
-                                                                                     : "0.0.0.0";
-}
-
 static json_t *controller_values(const struct installation *in)
 {
     const struct settings *s = &in->settings;
@@ -244,7 +296,7 @@ static json_t *controller_values(const struct installation *in)
                      s->network_range, "domain", s->domain, "git", "root", path_value(in, "/git"),
                      "hooks", path_value(in, "/git-hooks"), "http_port", (json_int_t)s->http_port,
                      "listen", "unix", path_value(in, "/run/controller.sock"), "router", "dir",
-                     path_value(in, "/haproxy"), "http_host", http_host(s), "http_port",
+                     path_value(in, "/haproxy"), "http_host", in->http_host, "http_port",
                      (json_int_t)s->http_port, "sites", "server",
                      path_value(in, "/run/sites.sock"));
 }
@@ -328,11 +380,31 @@ static int link_hooks(const struct installation *in, struct err *err)
     return 0;
 }
 
+/* Started by root, nginx's workers are another user: every folder on the way to the sites must let
+ * them pass. Ours do. */
+static int check_way(const struct installation *in, struct err *err)
+{
+    auto_free char *path = xstrdup(in->settings.data);
+    struct stat info;
+
+    for (char *slash = strrchr(path, '/'); geteuid() == 0 && slash > path;
+         slash = strrchr(path, '/')) {
+        *slash = '\0';
+        if (stat(path, &info) || (info.st_mode & S_IXOTH))
+            continue;
+        err_set(err, ERR_INVALID,
+                "%s is closed to other users: nginx could not serve sites from %s", path,
+                in->settings.data);
+        return err_hint(err, "`chmod o+x %s`, or choose another folder with --data", path);
+    }
+    return 0;
+}
+
 int installation_prepare(struct installation *in, bool *is_changed, struct err *err)
 {
     bool differs = !settings_are_kept(&in->settings);
 
-    if (link_hooks(in, err) || write_configs(in, differs, err))
+    if (check_way(in, err) || link_hooks(in, err) || write_configs(in, differs, err))
         return -1;
     if (differs && settings_keep(&in->settings,
                                  err)) /* last: an `up` that ends before writes the files again */

@@ -15,7 +15,8 @@ enum { INSTALLATION_CHILDREN = 6 };
 struct installation {
     struct settings settings;
     char *run_dir, *log_dir, *token_path, *controller_config;
-    char *api_url; /* as seen from this machine */
+    const char *http_host; /* address that the router listens on */
+    char *api_url;         /* as seen from this machine */
     char *controller_socket;
     struct supervisor_child
         children[INSTALLATION_CHILDREN]; /* in the order in which they are stopped */
@@ -33,6 +34,10 @@ void installation_done(struct installation *in);
  * the lock. */
 int installation_lock(const struct installation *in, int *fd, struct err *err);
 char *installation_supervisor_pid(const struct installation *in);
+
+/* With the lock: the ports are free, or those of our own programs that run on. ERR_UNAVAILABLE says
+ * who has one, and what to do. */
+int installation_check_ports(const struct installation *in, struct err *err);
 
 /* With the lock: makes hooks, and configuration files that are missing or were written for other
  * settings (those are kept as NAME.yaml.old); says whether a file that running programs have read

@@ -44,6 +44,8 @@ static const struct option_row rows[OPT_COUNT] = {
     [OPT_PROCESS] = { "process", 0, "NAME", "only this process" },
     [OPT_PROJECT] = { "project", 'p', "PROJECT", "the project (default)" },
     [OPT_REF] = { "ref", 0, "REF", "branch or tag that is deployed (main)" },
+    [OPT_REPLACE] = { "replace", 0, NULL,
+                      "take over from the one that runs; apps answer meanwhile" },
     [OPT_REPOSITORY] = { "repository", 0, "NAME", "where its code is (hosted here)" },
     [OPT_RETRY] = { "retry", 0, NULL, "try again what has failed" },
     [OPT_STATE] = { "state", 0, "STATE", "only those in this state" },

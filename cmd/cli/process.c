@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -95,6 +96,17 @@ int pidfile_open(const char *path, pid_t *pid)
         return -1;
     *pid = found;
     return take_fd(&pidfd);
+}
+
+bool process_runs(pid_t pid, const char *path)
+{
+    auto_free char *exe = xasprintf("/proc/%ld/exe", (long)pid);
+    struct stat runs, stands;
+
+    if (*path != '/')
+        return true;
+    return stat(exe, &runs) == 0 && stat(path, &stands) == 0 && runs.st_dev == stands.st_dev &&
+           runs.st_ino == stands.st_ino;
 }
 
 bool process_signal(int pidfd, int number)

@@ -17,6 +17,10 @@ int pidfile_write_self(const char *path);
  * runs. */
 int pidfile_open(const char *path, pid_t *pid);
 
+/* Whether the process runs the program that stands at `path` now, not one that was replaced there.
+ * true for a path that is not absolute: where it was found is not known. */
+bool process_runs(pid_t pid, const char *path);
+
 /* true when it was sent; false when the process is gone. */
 bool process_signal(int pidfd, int number);
 

@@ -9,7 +9,7 @@
  * Its exit is noticed through a pidfd, which serves children of this process and adopted ones
  * alike; only the exit status is known for the former alone. The pid file is written by the child
  * itself between fork and exec: there is no moment in which a program runs that the next supervisor
- * does not find. A child that was up for 30 s starts with the shortest back-off again. Whatever is
+ * does not find. A child that was up for 10 s starts with the shortest back-off again. Whatever is
  * left of its process group when it has ended is killed (workers of an nginx whose master was
  * killed would keep its port).
  *
@@ -36,7 +36,7 @@
 enum {
     BACKOFF_MIN_MS = 100,
     BACKOFF_MAX_MS = 5000,
-    STEADY_MS = 30000, /* up so long: the next failure is a first one */
+    STEADY_MS = 10000, /* up so long: the next failure is a first one */
     LOOK_MS = 100,     /* for a file that is waited for */
     ROTATE_MS = 5000,
 };
@@ -251,7 +251,7 @@ static void start_or_adopt(struct child *c)
     }
     log_info("program adopted", S("name", c->row->name), I("pid", c->pid));
     watch(c);
-    if (c->supervisor->config.renew)
+    if (c->supervisor->config.renew || !process_runs(c->pid, c->row->argv[0]))
         ask_to_stop(c);
 }
 

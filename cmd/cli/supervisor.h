@@ -3,7 +3,7 @@
  *
  * The programs do not depend on their supervisor: each has a process group of its own and writes to
  * its log file itself. When the supervisor is killed they run on, and the next one adopts them
- * through their pid files. */
+ * through their pid files; one whose file was replaced meanwhile is started anew. */
 #ifndef CMD_CLI_SUPERVISOR_H
 #define CMD_CLI_SUPERVISOR_H
 
@@ -17,7 +17,7 @@
 /* One program. Borrowed, like everything in here, until the supervisor is over. */
 struct supervisor_child {
     const char *name;        /* of its log and pid file */
-    const char *const *argv; /* NULL-ended; argv[0] is looked up in PATH */
+    const char *const *argv; /* NULL-ended; argv[0] is looked up in PATH unless it is a path */
     const char *wait_for;    /* not started before this file exists; or NULL */
     const char
         *leftover; /* removed before each start: a socket that a killed one leaves; or NULL */

@@ -27,6 +27,7 @@ enum {
     LOG_MAX = 10 << 20,
     READY_MS = 60000,
     LOOK_MS = 100,
+    KILL_MS = 5000,
     ANSWER_MS = 2000,
     LINE_MAX_LEN = 400, /* of a program's last line, as shown in an error */
 };
@@ -37,6 +38,7 @@ struct up {
     struct supervisor *supervisor;
     struct admin *admin;
     bool is_changed;
+    pid_t before[INSTALLATION_CHILDREN]; /* what ran when this began; 0: nothing */
 };
 
 /* ---- the supervisor's process --------------------------------------------------------------- */
@@ -117,14 +119,44 @@ static _Noreturn void become_background(struct up *up)
 
 /* ---- coming up, seen from the outside ------------------------------------------------------- */
 
-static bool api_answers(struct http_client *http, const struct installation *in)
+/* The status that is answered; 0 when none is. */
+static long ask(struct http_client *http, const char *url)
 {
-    auto_free char *url = xasprintf("%s/api/v1/system", in->api_url);
     struct http_call call = { .method = "GET", .url = url, .timeout_ms = ANSWER_MS };
     auto_http_answer answer = { 0 };
     struct err err = { 0 };
 
-    return http_client_run(http, &call, &answer, &err) == 0 && answer.status == 200;
+    return http_client_run(http, &call, &answer, &err) ? 0 : (long)answer.status;
+}
+
+/* The router answers any status to somebody who asks for no app. */
+static bool both_answer(struct http_client *http, const struct installation *in)
+{
+    auto_free char *api = xasprintf("%s/api/v1/system", in->api_url),
+                   *router = xasprintf("http://127.0.0.1:%lld/", (long long)in->settings.http_port);
+
+    return ask(http, api) == 200 && ask(http, router) != 0;
+}
+
+static pid_t child_pid(const struct installation *in, size_t i)
+{
+    auto_free char *path = supervisor_pid_path(in->run_dir, in->children[i].name);
+    pid_t pid = 0;
+    auto_fd int pidfd = pidfile_open(path, &pid);
+
+    return pidfd >= 0 ? pid : 0;
+}
+
+/* None runs any more that the supervisor is about to start anew: it would answer, and then end. */
+static bool all_are_current(const struct up *up)
+{
+    for (size_t i = 0; i < INSTALLATION_CHILDREN; i++) {
+        pid_t pid = child_pid(&up->installation, i);
+        if (pid && ((up->is_changed && pid == up->before[i]) ||
+                    !process_runs(pid, up->installation.children[i].argv[0])))
+            return false;
+    }
+    return true;
 }
 
 /* The end of a log file, for the error. */
@@ -151,28 +183,26 @@ static int explain_down(const struct installation *in, struct err *err)
 {
     for (size_t i = 0; i < INSTALLATION_CHILDREN; i++) {
         const struct supervisor_child *child = &in->children[i];
-        auto_free char *path = supervisor_pid_path(in->run_dir, child->name);
-        pid_t pid;
-        auto_fd int pidfd = pidfile_open(path, &pid);
-        if (pidfd >= 0 || child->wait_for)
+        if (child_pid(in, i) || (child->wait_for && !fs_exists(child->wait_for)))
             continue;
         auto_free char *line = last_line(in, child->name);
         err_set(err, ERR_UNAVAILABLE, "%s does not stay up: %s", child->name, line);
         return err_hint(err, "all it said is in %s/%s.log; `evenkeel down` stops the rest",
                         in->log_dir, child->name);
     }
-    err_set(err, ERR_TIMEOUT, "the API does not answer at %s after %d s", in->api_url,
-            READY_MS / 1000);
-    return err_hint(err, "look into %s; is the port used by something else?", in->log_dir);
+    err_set(err, ERR_TIMEOUT, "API or router do not answer after %d s (%s, port %lld)",
+            READY_MS / 1000, in->api_url, (long long)in->settings.http_port);
+    return err_hint(err, "look into %s", in->log_dir);
 }
 
-static int wait_ready(const struct installation *in, pid_t supervisor, struct err *err)
+static int wait_ready(const struct up *up, pid_t supervisor, struct err *err)
 {
+    const struct installation *in = &up->installation;
     auto_http_client *http = http_client_new(NULL);
     int64_t end_ms = clock_mono_ms(clock_system()) + READY_MS;
 
     while (clock_mono_ms(clock_system()) < end_ms) {
-        if (fs_exists(in->token_path) && api_answers(http, in))
+        if (fs_exists(in->token_path) && all_are_current(up) && both_answer(http, in))
             return 0;
         if (waitpid(supervisor, NULL, WNOHANG) == supervisor) {
             auto_free char *line = last_line(in, "supervisor");
@@ -192,7 +222,7 @@ static int start_background(struct cli *cli, struct up *up, struct err *err)
         return err_errno(err, errno, "starting the supervisor");
     if (pid == 0)
         become_background(up);
-    if (wait_ready(in, pid, err))
+    if (wait_ready(up, pid, err))
         return -1;
     output_note(&cli->output, "Evenkeel is up: API at %s, apps at http://APP.%s:%lld, data in %s",
                 in->api_url, in->settings.domain, (long long)in->settings.http_port,
@@ -200,14 +230,38 @@ static int start_background(struct cli *cli, struct up *up, struct err *err)
     return 0;
 }
 
+/* With --replace the supervisor that runs is killed, not asked: its programs outlive that, and it
+ * would stop them. */
+static int lock_or_replace(struct cli *cli, const struct installation *in, int *fd, struct err *err)
+{
+    auto_free char *path = installation_supervisor_pid(in);
+    pid_t pid;
+
+    if (installation_lock(in, fd, err) == 0)
+        return 0;
+    if (!cli_has(cli, OPT_REPLACE) || err->class != ERR_CONFLICT)
+        return -1;
+    auto_fd int pidfd = pidfile_open(path, &pid);
+    if (pidfd < 0)
+        return -1;
+    output_note(&cli->output, "taking over from the supervisor (pid %ld)", (long)pid);
+    process_signal(pidfd, SIGKILL);
+    process_wait(pidfd, KILL_MS);
+    *err = (struct err){ 0 };
+    return installation_lock(in, fd, err);
+}
+
 static int start(struct cli *cli, struct up *up, struct err *err)
 {
     auto_fd int lock = -1;
 
     if (installation_open(cli, &up->installation, err) ||
-        installation_lock(&up->installation, &lock, err) ||
+        lock_or_replace(cli, &up->installation, &lock, err) ||
+        installation_check_ports(&up->installation, err) ||
         installation_prepare(&up->installation, &up->is_changed, err))
         return -1;
+    for (size_t i = 0; i < INSTALLATION_CHILDREN; i++)
+        up->before[i] = child_pid(&up->installation, i);
     return cli_has(cli, OPT_BACKGROUND) ? start_background(cli, up, err) : supervise(up, err);
 }
 

@@ -5,13 +5,24 @@
 
 #include "base/digest.h"
 #include "base/mem.h"
+#include "base/text.h"
 
-enum { LIMIT_DEFAULT = 50, LIMIT_MAX = 200 };
+enum { LIMIT_DEFAULT = 50, LIMIT_MAX = 200, TOUCH_MS = 60000 };
 
 void caller_done(struct caller *caller)
 {
     free(caller->name);
     free(caller->project_id);
+}
+
+/* At most once a minute, so that a busy token costs nothing. */
+static int touch_token(struct controller *c, const char *id, struct err *err)
+{
+    auto_tx *tx = NULL;
+
+    if (tx_begin(c->store, TX_OBSERVE, &tx, err) || store_touch_token(tx, id, err))
+        return -1;
+    return tx_commit(&tx, err);
 }
 
 static int find_token(struct controller *c, const char *token, struct caller *caller,
@@ -29,6 +40,9 @@ static int find_token(struct controller *c, const char *token, struct caller *ca
         err_set(err, ERR_UNAUTHENTICATED, "the token is not valid");
         return err_hint(err, "log in again: evenkeel login");
     }
+    tx_rollback(&tx);
+    if (clock_now_ms(c->clock) - row.last_used_at > TOUCH_MS && touch_token(c, row.id, err))
+        return -1;
     caller->name = take(&row.name);
     caller->project_id = take(&row.project_id);
     caller->is_admin = !caller->project_id;
@@ -140,6 +154,23 @@ int64_t api_number(const json_t *params, const char *name, int64_t fallback, int
     int64_t number = json_is_integer(value) ? json_integer_value(value) : fallback;
 
     return number < min ? min : number > max ? max : number;
+}
+
+int api_release(const json_t *params, bool is_required, int64_t *number, struct err *err)
+{
+    const json_t *value = json_object_get(params, "release");
+    const char *text = json_string_value(value);
+    int64_t found = json_integer_value(value);
+
+    if (!is_required && (!value || json_is_null(value))) {
+        *number = 0;
+        return 0;
+    }
+    if ((text && !text_int(*text == 'v' ? text + 1 : text, &found)) || found < 1)
+        return err_field(err, "release", "a number: 7 or v7",
+                         "`release` is no number of a release");
+    *number = found;
+    return 0;
 }
 
 int64_t api_limit(const json_t *params)

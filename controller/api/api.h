@@ -52,6 +52,9 @@ int api_text(const json_t *params, const char *name, bool is_required, const cha
 int64_t api_number(const json_t *params, const char *name, int64_t fallback, int64_t min,
                    int64_t max);
 
+/* The number of a release: 7, "7" or "v7"; 0 when absent and not required. */
+int api_release(const json_t *params, bool is_required, int64_t *number, struct err *err);
+
 /* {items, next_cursor}: `rows` (taken) has up to limit + 1 rows; the last one too many becomes the
  * cursor by the member `key` of the one before. */
 json_t *api_page(json_t *rows, int64_t limit, const char *key);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "controller/conditions.h"
 #include "model/spec.h"
 #include "store/instances.h"
@@ -123,14 +124,21 @@ int app_view_finish(struct controller *c, struct tx *tx, json_t *row, struct err
                                                   NULL };
     static const char *const wanted_members[] = { "release", "commit", "state", NULL };
     const json_t *spec = json_object_get(row, "spec");
-    json_t *conditions;
+    json_t *conditions, *hold = json_object_get(row, "hold");
+
+    if (json_is_object(hold)) {
+        auto_free char *at = text_time(json_integer_value(json_object_get(hold, "at")));
+        json_object_set_new(hold, "at", json_string(at));
+    }
 
     if (store_list_conditions(tx, json_string_value(json_object_get(row, "id")), &conditions, err))
         return -1;
     json_object_set_new(row, "conditions", conditions);
     json_object_set_new(row, "phase", json_string(phase_of(row, conditions)));
     json_object_set_new(row, "urls", app_urls(c->config, json_is_object(spec) ? spec : NULL));
-    if (!json_is_null(json_object_get(row, "repository")))
+    bool is_hosted = json_is_string(json_object_get(row, "repository")) &&
+                     json_is_null(json_object_get(row, "url"));
+    if (is_hosted)
         json_object_set_new(row, "url",
                             json_sprintf("%s/git/%s/%s.git", c->config->api_url,
                                          json_string_value(json_object_get(row, "project")),

@@ -1,4 +1,4 @@
-/* apps.create, list, get, update, delete, deploy, rollback, hold, resume; env.* */
+/* apps.create, list, get, update, delete, deploy, restart, rollback, hold, resume; env.* */
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,14 +6,17 @@
 #include "base/text.h"
 #include "controller/api/app_view.h"
 #include "controller/api/resources.h"
+#include "controller/builders.h"
 #include "controller/conditions.h"
 #include "controller/wanted.h"
 #include "model/spec.h"
 #include "store/builds.h"
 #include "store/releases.h"
+#include "store/sites.h"
 #include "store/work.h"
 
 enum { NAME_MAX_LEN = 40 };
+#define BUILD_UNWANTED "nothing wants it any more"
 
 int apps_list(struct rpc_call *call, const json_t *params, json_t **result, struct err *err)
 {
@@ -27,7 +30,10 @@ int apps_list(struct rpc_call *call, const json_t *params, json_t **result, stru
         store_list_apps(tx, project.id, api_cursor(params), api_limit(params) + 1, &rows, err))
         return -1;
     json_array_foreach(rows, i, row)
-        app_view_finish(api_controller(call), tx, row, err);
+        if (app_view_finish(api_controller(call), tx, row, err)) {
+            json_decref(rows);
+            return -1;
+        }
     *result = api_page(rows, api_limit(params), "name");
     return 0;
 }
@@ -41,6 +47,15 @@ int apps_get(struct rpc_call *call, const json_t *params, json_t **result, struc
     if (api_app(call, params, TX_READ, &caller, &tx, &app, err))
         return -1;
     return app_view(api_controller(call), tx, app.id, result, err);
+}
+
+/* For what changes an app: one that is being destroyed is left alone. */
+static int app_to_change(struct rpc_call *call, const json_t *params, struct caller *caller,
+                         struct tx **tx, struct app_row *app, struct err *err)
+{
+    if (api_app(call, params, TX_WRITE, caller, tx, app, err))
+        return -1;
+    return app->deleting ? err_set(err, ERR_CONFLICT, "%s is being destroyed", app->name) : 0;
 }
 
 /* ---- create
@@ -138,6 +153,24 @@ static int check_generation(const json_t *params, const struct app_row *app, str
         err, "read it again, make the change on what it is now, and send it with the new ETag");
 }
 
+/* What a change is about, in names alone: values of env may be secrets, and the journal is kept
+ * long and read by many. */
+static json_t *name_change(const json_t *change)
+{
+    json_t *names = json_array(), *value;
+    const char *name, *inner;
+
+    json_object_foreach((json_t *)(uintptr_t)change, name, value)
+        if (json_is_object(value))
+            for (void *at = json_object_iter(value); at; at = json_object_iter_next(value, at)) {
+                inner = json_object_iter_key(at);
+                json_array_append_new(names, json_sprintf("%s.%s", name, inner));
+            }
+        else
+            json_array_append_new(names, json_string(name));
+    return names;
+}
+
 /* The overlay with the change on top. What results must be a valid spec together with the commit
  * that is wanted. */
 static int change_overlay(struct controller *c, struct tx *tx, struct app_row *app,
@@ -155,14 +188,18 @@ static int change_overlay(struct controller *c, struct tx *tx, struct app_row *a
         return -1;
     if (store_set_overlay(tx, app->id, merged, author, generation, err))
         return -1;
-    return note_event(tx, app, "app", "SpecChanged", change, err, "generation %lld by %s",
+    json_auto_t *data =
+        json_pack("{s:I, s:o}", "generation", *generation, "changed", name_change(change));
+    return note_event(tx, app, "app", "SpecChanged", data, err, "generation %lld by %s",
                       (long long)*generation, author);
 }
 
 static int set_running(struct tx *tx, struct app_row *app, bool running, const char *author,
                        struct err *err)
 {
-    if (store_set_running(tx, app->id, running, err))
+    if (store_set_running(tx, app->id, running, err) ||
+        (app->repository_id && /* a push waits for apps that run */
+         store_add_work(tx, "fetcher", app->repository_id, 0, err)))
         return -1;
     return note_event(tx, app, "app", running ? "Started" : "StopAsked", NULL, err, "%s by %s",
                       running ? "started" : "stopped", author);
@@ -181,11 +218,8 @@ int apps_update(struct rpc_call *call, const json_t *params, json_t **result, st
 
     if (api_caller(call, params, &caller, err) || api_text(params, "ref", false, &ref, err) ||
         (ref && spec_check_ref(ref, err)) ||
-        api_app(call, params, TX_WRITE, &caller, &tx, &app, err) ||
-        check_generation(params, &app, err))
+        app_to_change(call, params, &caller, &tx, &app, err) || check_generation(params, &app, err))
         return -1;
-    if (app.deleting)
-        return err_set(err, ERR_CONFLICT, "%s is being destroyed", app.name);
     if ((spec && change_overlay(c, tx, &app, spec, caller.name, &generation, err)) ||
         (json_is_boolean(running) &&
          set_running(tx, &app, json_is_true(running), caller.name, err)) ||
@@ -197,18 +231,50 @@ int apps_update(struct rpc_call *call, const json_t *params, json_t **result, st
     return tx_commit(&tx, err);
 }
 
+/* The build that only this app wants is not needed any more. *attempt is the one to stop, or NULL.
+ */
+static int drop_build(struct tx *tx, const struct app_row *app, char **attempt_id, struct err *err)
+{
+    auto_attempt attempt = { 0 };
+    auto_build build = { 0 };
+    auto_id_list others = { 0 };
+    bool dropped;
+
+    if (!app->wanted_build_id)
+        return 0;
+    if (store_set_wanted(tx, app->id, app->generation, NULL, NULL, app->wanted_release_id, err) ||
+        store_drop_unwanted_build(tx, app->wanted_build_id, &dropped, err) ||
+        store_get_build(tx, app->wanted_build_id, &build, err) ||
+        store_apps_of_build(tx, build.id, &others, err))
+        return -1;
+    if (others.count || strcmp(build.state, "running") != 0)
+        return 0;
+    if (store_cancel_build(tx, build.id, BUILD_UNWANTED, err) ||
+        store_last_attempt(tx, build.id, &attempt, err))
+        return -1;
+    *attempt_id = take(&attempt.id);
+    return 0;
+}
+
 int apps_delete(struct rpc_call *call, const json_t *params, json_t **result, struct err *err)
 {
     auto_caller caller = { 0 };
     auto_app app = { 0 };
+    auto_free char *attempt = NULL;
     auto_tx *tx = NULL;
     (void)result;
 
-    if (api_app(call, params, TX_WRITE, &caller, &tx, &app, err) ||
-        store_set_deleting(tx, app.id, err) ||
-        note_event(tx, &app, "app", "DestroyAsked", NULL, err, "destroyed by %s", caller.name))
+    if (api_app(call, params, TX_WRITE, &caller, &tx, &app, err))
         return -1;
-    return tx_commit(&tx, err);
+    if (app.deleting)
+        return 0;
+    if (store_set_deleting(tx, app.id, err) || drop_build(tx, &app, &attempt, err) ||
+        note_event(tx, &app, "app", "DestroyAsked", NULL, err, "destroyed by %s", caller.name) ||
+        tx_commit(&tx, err))
+        return -1;
+    if (attempt)
+        builders_cancel(api_controller(call)->builders, attempt, BUILD_UNWANTED);
+    return 0;
 }
 
 /* ---- env
@@ -255,7 +321,7 @@ int env_set(struct rpc_call *call, const json_t *params, json_t **result, struct
     int64_t generation;
 
     if (api_caller(call, params, &caller, err) || check_env(set, err) ||
-        api_app(call, params, TX_WRITE, &caller, &tx, &app, err))
+        app_to_change(call, params, &caller, &tx, &app, err))
         return -1;
     json_auto_t *change = json_pack("{s:O}", "env", set);
     if (change_overlay(c, tx, &app, change, caller.name, &generation, err) || tx_commit(&tx, err))
@@ -280,7 +346,7 @@ static int forget_failures(struct tx *tx, struct app_row *app, struct err *err)
             return -1;
         bool has_failed =
             strcmp(build.state, "failed") == 0 || strcmp(build.state, "cancelled") == 0;
-        if (has_failed && store_requeue_build(tx, build.id, NULL, true, err))
+        if (has_failed && store_retry_build(tx, build.id, app, app->wanted_sha, err))
             return -1;
     }
     return app->wanted_release_id
@@ -295,14 +361,58 @@ int apps_deploy(struct rpc_call *call, const json_t *params, json_t **result, st
     auto_tx *tx = NULL;
     int64_t seq;
 
-    if (api_app(call, params, TX_WRITE, &caller, &tx, &app, err) ||
-        store_last_event(tx, &seq, err) ||
+    if (app_to_change(call, params, &caller, &tx, &app, err) || store_last_event(tx, &seq, err) ||
         (json_is_true(json_object_get(params, "retry")) && forget_failures(tx, &app, err)) ||
         (app.repository_id && store_add_work(tx, "fetcher", app.repository_id, 0, err)) ||
         store_add_work(tx, "registrar", app.id, 0, err) ||
         store_add_work(tx, "synchronizer", app.id, 0, err) ||
         note_event(tx, &app, "app", "DeployAsked", NULL, err, "deploy asked for by %s",
                    caller.name) ||
+        tx_commit(&tx, err))
+        return -1;
+    *result = json_pack("{s:s, s:s?, s:I}", "app", app.name, "commit", app.wanted_sha, "seq", seq);
+    return 0;
+}
+
+/* Only what runs as it is wanted can be restarted: elsewhere the new release would not go live. */
+static int check_restart(struct tx *tx, const struct app_row *app, struct err *err)
+{
+    auto_release live = { 0 };
+
+    if (app->deleting)
+        return err_set(err, ERR_CONFLICT, "%s is being destroyed", app->name);
+    if (!app->running || !app->live_release_id) {
+        err_set(err, ERR_CONFLICT, "%s %s: there is nothing to restart", app->name,
+                app->running ? "is not live" : "is stopped");
+        return err_hint(err, app->running ? "`evenkeel explain` says why" : "`evenkeel start`");
+    }
+    if (app->hold) {
+        err_set(err, ERR_CONFLICT, "%s is held where it is", app->name);
+        return err_hint(err, "`evenkeel resume` ends the hold");
+    }
+    if (store_get_release(tx, app->live_release_id, &live, err))
+        return -1;
+    return spec_is_site(live.spec)
+               ? err_set(err, ERR_CONFLICT, "%s is a site: nothing of it runs", app->name)
+               : 0;
+}
+
+/* Another number in deploy.restart makes another release of the same artifact, which goes live as
+ * any other: no instance stops before its successor serves. */
+int apps_restart(struct rpc_call *call, const json_t *params, json_t **result, struct err *err)
+{
+    auto_caller caller = { 0 };
+    auto_app app = { 0 };
+    auto_tx *tx = NULL;
+    int64_t seq, generation;
+
+    if (api_app(call, params, TX_WRITE, &caller, &tx, &app, err) || check_restart(tx, &app, err) ||
+        store_last_event(tx, &seq, err) ||
+        note_event(tx, &app, "app", "RestartAsked", NULL, err, "restart asked for by %s",
+                   caller.name))
+        return -1;
+    json_auto_t *change = json_pack("{s:{s:I}}", "deploy", "restart", app.generation + 1);
+    if (change_overlay(api_controller(call), tx, &app, change, caller.name, &generation, err) ||
         tx_commit(&tx, err))
         return -1;
     *result = json_pack("{s:s, s:s?, s:I}", "app", app.name, "commit", app.wanted_sha, "seq", seq);
@@ -324,9 +434,32 @@ static int place_hold(struct tx *tx, struct app_row *app, const char *reason, bo
         json_pack("{s:s?, s:I, s:s, s:b, s:s, s:I}", "sha", ref.sha, "generation", app->generation,
                   "reason", reason, "is_manual", is_manual, "message", message, "at", tx_now(tx));
     const struct finding finding = { HELD, CONDITION_TRUE, reason, message, 0, NULL };
-    if (store_set_hold(tx, app->id, hold, err) || find_condition(tx, app, &finding, err))
+    if (store_set_hold(tx, app->id, hold, err) || find_condition(tx, app, &finding, err) ||
+        store_add_work(tx, "registrar", app->id, 0, err))
         return -1;
     return note_event(tx, app, "app", reason, NULL, err, "%s", message);
+}
+
+/* What an earlier release needs may be gone since: its artifact by the keep policy, its hosts to
+ * other apps. What the registrar does for a release that becomes wanted is done here. */
+static int take_back(struct tx *tx, const struct app_row *app, const struct release_row *release,
+                     struct err *err)
+{
+    bool changed;
+
+    if (!release->ref) {
+        err_set(err, ERR_CONFLICT, "what was built for v%lld is not kept any more",
+                (long long)release->number);
+        return err_hint(err, "push its commit again, or raise deploy.keep for the next time");
+    }
+    for (size_t i = 0; i < spec_route_count(release->spec); i++) {
+        struct route_spec route;
+        spec_route(release->spec, i, &route);
+        if (store_claim_route(tx, app->id, route.host, route.path, err))
+            return -1;
+    }
+    return spec_is_site(release->spec) ? store_want_site(tx, release->artifact, true, &changed, err)
+                                       : 0;
 }
 
 static int roll_back(struct tx *tx, struct app_row *app, const struct release_row *release,
@@ -337,22 +470,25 @@ static int roll_back(struct tx *tx, struct app_row *app, const struct release_ro
                   (long long)release->number, author);
     bool forgotten;
 
-    if (place_hold(tx, app, "RolledBack", false, message, err) ||
+    if (take_back(tx, app, release, err) ||
+        place_hold(tx, app, "RolledBack", false, message, err) ||
         store_forget_rejection(tx, release->id, &forgotten, err) ||
-        store_set_wanted(tx, app->id, app->generation, release->sha, NULL, release->id, err))
+        store_set_wanted(tx, app->id, app->generation, release->sha, NULL, release->id, err) ||
+        store_release_routes(tx, app->id, err))
         return -1;
     return store_add_work(tx, "synchronizer", app->id, 0, err);
 }
 
 int apps_rollback(struct rpc_call *call, const json_t *params, json_t **result, struct err *err)
 {
-    int64_t number = api_number(params, "release", 0, 0, INT64_MAX), seq;
+    int64_t number = 0, seq;
     auto_caller caller = { 0 };
     auto_app app = { 0 };
     auto_release release = { 0 };
     auto_tx *tx = NULL;
 
-    if (api_app(call, params, TX_WRITE, &caller, &tx, &app, err) || store_last_event(tx, &seq, err))
+    if (api_release(params, false, &number, err) ||
+        app_to_change(call, params, &caller, &tx, &app, err) || store_last_event(tx, &seq, err))
         return -1;
     if (number ? store_find_release(tx, app.id, number, &release, err)
                : store_previous_release(tx, app.id, &release, err)) {
@@ -379,7 +515,7 @@ int apps_hold(struct rpc_call *call, const json_t *params, json_t **result, stru
 
     if (api_caller(call, params, &caller, err) ||
         api_text(params, "message", false, &message, err) ||
-        api_app(call, params, TX_WRITE, &caller, &tx, &app, err))
+        app_to_change(call, params, &caller, &tx, &app, err))
         return -1;
     auto_free char *text =
         xasprintf("held by %s%s%.200s", caller.name, message ? ": " : "", message ? message : "");
@@ -395,7 +531,7 @@ int apps_resume(struct rpc_call *call, const json_t *params, json_t **result, st
     auto_app app = { 0 };
     auto_tx *tx = NULL;
 
-    if (api_app(call, params, TX_WRITE, &caller, &tx, &app, err) ||
+    if (app_to_change(call, params, &caller, &tx, &app, err) ||
         store_set_hold(tx, app.id, NULL, err) || store_clear_condition(tx, app.id, HELD, err) ||
         store_add_work(tx, "registrar", app.id, 0, err) ||
         note_event(tx, &app, "app", "Resumed", NULL, err, "resumed by %s", caller.name) ||

@@ -172,8 +172,7 @@ int build_source(struct rpc_call *call, const json_t *params, json_t **result, s
  * ----------------------------------------------------------------------------------------------------------
  */
 
-/* The long call of an attempt. Items arrive on the loop thread; they are appended on the pool, one
- * job at a time, in order. */
+/* The long call of an attempt. Its items arrive on the loop thread and are appended there. */
 struct attempt_log {
     struct controller *c;
     struct rpc_call *call;
@@ -236,27 +235,42 @@ static int open_log(struct controller *c, const struct attempt_row *attempt, int
     return 0;
 }
 
+/* A build that was cancelled before its call was here to be told by. Read after the call was
+ * attached: of a cancel at this moment at least one side sees the other. */
+static int pass_cancel(struct controller *c, const struct attempt_row *attempt, struct err *err)
+{
+    auto_build build = { 0 };
+    auto_tx *tx = NULL;
+
+    if (tx_begin(c->store, TX_READ, &tx, err) ||
+        store_get_build(tx, attempt->build_id, &build, err))
+        return -1;
+    if (build.cancel)
+        builders_cancel(c->builders, attempt->id, build.cancel);
+    return 0;
+}
+
 int build_attempt(struct rpc_call *call, const json_t *params, json_t **result, struct err *err)
 {
     struct controller *c = api_controller(call);
     int64_t offset = api_number(params, "offset", 0, 0, c->config->log_max);
     auto_attempt attempt = { 0 };
-    auto_build build = { 0 };
     auto_tx *tx = NULL;
     auto_fd int fd = -1;
     (void)result;
 
-    if (tx_begin(c->store, TX_READ, &tx, err) || check_running(tx, params, &attempt, err) ||
-        store_get_build(tx, attempt.build_id, &build, err) || open_log(c, &attempt, &fd, err))
+    if (tx_begin(c->store, TX_READ, &tx, err) || check_running(tx, params, &attempt, err))
         return -1;
     tx_rollback(&tx);
+    if (open_log(c, &attempt, &fd, err))
+        return -1;
+    builders_attach(c->builders, attempt.id, call);
+    if (pass_cancel(c, &attempt, err))
+        return -1;
     struct attempt_log *log = xcalloc(1, sizeof *log);
     *log = (struct attempt_log){
         c, rpc_call_ref(call), xstrdup(attempt.id), xstrdup(attempt.build_id), take_fd(&fd), offset
     };
-    builders_attach(c->builders, attempt.id, call);
-    if (build.cancel)
-        builders_cancel(c->builders, attempt.id, build.cancel);
     rpc_call_on_gone(call, on_log_gone, log);
     rpc_call_on_item(call, on_log, log);
     return RPC_LATER;
@@ -287,6 +301,14 @@ static int receive(struct rpc_call *call, int fd, int64_t size_max, struct sha25
     return rc;
 }
 
+/* So that the new name, too, outlives a loss of power. */
+static int sync_folder(const char *path)
+{
+    auto_free char *folder = xstrndup(path, (size_t)(strrchr(path, '/') - path));
+    auto_fd int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 || fsync(fd) ? -1 : 0;
+}
+
 /* Received beside, verified, synced, renamed: the archive is there whole, or not. */
 static int store_site(struct rpc_call *call, const char *digest, int64_t size, struct err *err)
 {
@@ -303,7 +325,7 @@ static int store_site(struct rpc_call *call, const char *digest, int64_t size, s
     auto_free char *hex = sha256_end(sha);
     if (rc == 0 && (received != size || strcmp(hex, digest + 7) != 0))
         rc = err_set(err, ERR_INVALID, "the site archive is not what its digest says");
-    if (rc == 0 && (fsync(fd) || rename(beside, path)))
+    if (rc == 0 && (fsync(fd) || rename(beside, path) || sync_folder(path)))
         rc = err_set(err, ERR_INTERNAL, "storing %s", path);
     if (rc)
         unlink(beside);
@@ -408,7 +430,7 @@ static int accept(struct tx *tx, const struct build_row *build, const struct set
         return -1;
     if (note_end(tx, build, reason, s->message, err))
         return -1;
-    return again ? store_requeue_build(tx, build->id, NULL, false, err)
+    return again ? store_requeue_build(tx, build->id, err)
                  : store_end_build(tx, build->id, s->state, reason, s->message, s->digest, err);
 }
 

@@ -46,6 +46,26 @@ int builds_list(struct rpc_call *call, const json_t *params, json_t **result, st
     return 0;
 }
 
+/* A build is made once for all who want its key: those who want it now see it, too. */
+static int may_see(struct tx *tx, const struct caller *caller, const struct build_row *build,
+                   struct err *err)
+{
+    auto_id_list apps = { 0 };
+    bool wants = false;
+
+    if (!caller->project_id || strcmp(caller->project_id, build->project_id) == 0)
+        return 0;
+    if (store_apps_of_build(tx, build->id, &apps, err))
+        return -1;
+    for (size_t i = 0; i < apps.count && !wants; i++) {
+        auto_app app = { 0 };
+        if (store_get_app(tx, apps.items[i], &app, err))
+            return -1;
+        wants = strcmp(app.project_id, caller->project_id) == 0;
+    }
+    return wants ? 0 : err_set(err, ERR_NOT_FOUND, "no such build");
+}
+
 static int find(struct rpc_call *call, const json_t *params, enum tx_mode mode,
                 struct caller *caller, struct tx **tx, struct build_row *build, struct err *err)
 {
@@ -55,7 +75,7 @@ static int find(struct rpc_call *call, const json_t *params, enum tx_mode mode,
         tx_begin(api_controller(call)->store, mode, tx, err) ||
         store_get_build(*tx, id, build, err))
         return -1;
-    return api_may_see(caller, build->project_id, "build", err);
+    return may_see(*tx, caller, build, err);
 }
 
 int builds_get(struct rpc_call *call, const json_t *params, json_t **result, struct err *err)

@@ -211,8 +211,12 @@ static json_t *failed_result(const struct app_follow *f, const struct state *s)
         return NULL;
     if (!is_rolled_back(s) && is_same(condition(s, SPEC_VALID, "status"), "false"))
         return make_result(f, s, "failed", condition(s, SPEC_VALID, "message"));
-    if (has_failed_build(s))
-        return make_result(f, s, "failed", condition(s, BUILD_READY, "message"));
+    if (has_failed_build(s)) {
+        auto_free char *message =
+            xasprintf("build %s %s%s%s", s->build.id, s->build.state, s->build.message ? ": " : "",
+                      s->build.message ? s->build.message : "");
+        return make_result(f, s, "failed", message);
+    }
     if (is_same(s->wanted.state, "rejected") && is_for_build)
         return make_result(f, s, "rejected", s->wanted.message);
     return NULL;

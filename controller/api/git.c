@@ -28,6 +28,9 @@ int git_authorize(struct rpc_call *call, const json_t *params, json_t **result, 
     if (repository.url)
         return err_set(err, ERR_NOT_FOUND, "%s is not hosted here, it is at %s", repository.name,
                        repository.url);
+    tx_rollback(&tx);
+    if (c->source->host(c->source->self, &repository, project.name, err)) /* if it is not there */
+        return -1;
     auto_free char *path = c->source->path(c->source->self, &repository);
     *result = json_pack("{s:s, s:s, s:s, s:s}", "repository", repository.id, "name",
                         repository.name, "path", path, "caller", caller.name);

@@ -85,8 +85,11 @@ static void join_reader(void *arg)
     struct reader *r = arg;
     struct logs *l = r->logs;
 
-    thread_join(r->thread);
+    pthread_mutex_lock(&l->lock);
+    struct thread *thread = r->thread; /* under the lock: its starter may not have written it yet */
     r->thread = NULL;
+    pthread_mutex_unlock(&l->lock);
+    thread_join(thread);
     reader_count--;
     feeds_kick(l->c->feeds, l->app_id);
     drop(l);
@@ -129,8 +132,8 @@ static void start_reader(struct logs *l, const char *instance)
     LIST_INSERT_HEAD(&l->readers, r, link);
     l->references++;
     l->running++;
-    pthread_mutex_unlock(&l->lock);
     r->thread = thread_start(read_main, r);
+    pthread_mutex_unlock(&l->lock);
 }
 
 static enum pump_result pump(struct rpc_call *call, void *arg)
@@ -175,6 +178,8 @@ int apps_logs(struct rpc_call *call, const json_t *params, json_t **result, stru
         api_app(call, params, TX_READ, &caller, &tx, &app, err))
         return -1;
     tx_rollback(&tx);
+    if (reader_count >= READERS_MAX)
+        return err_set(err, ERR_EXHAUSTED, "%d logs are being read already", READERS_MAX);
     struct logs *l = xcalloc(1, sizeof *l);
     *l = (struct logs){ .c = api_controller(call),
                         .call = rpc_call_ref(call),

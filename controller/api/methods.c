@@ -5,6 +5,9 @@
 #define PEOPLE (RPC_GATEWAY | RPC_CLI) /* each call then says who asks, see api_caller */
 
 const struct rpc_method api_methods[] = {
+    { "agents.create", PEOPLE, RPC_ON_POOL, agents_create },
+    { "agents.delete", PEOPLE, RPC_ON_POOL, agents_delete },
+    { "agents.list", PEOPLE, RPC_ON_POOL, agents_list },
     { "apps.create", PEOPLE, RPC_ON_POOL, apps_create },
     { "apps.delete", PEOPLE, RPC_ON_POOL, apps_delete },
     { "apps.deploy", PEOPLE, RPC_ON_POOL, apps_deploy },
@@ -14,6 +17,7 @@ const struct rpc_method api_methods[] = {
     { "apps.hold", PEOPLE, RPC_ON_POOL, apps_hold },
     { "apps.list", PEOPLE, RPC_ON_POOL, apps_list },
     { "apps.logs", PEOPLE, RPC_ON_POOL, apps_logs },
+    { "apps.restart", PEOPLE, RPC_ON_POOL, apps_restart },
     { "apps.resume", PEOPLE, RPC_ON_POOL, apps_resume },
     { "apps.rollback", PEOPLE, RPC_ON_POOL, apps_rollback },
     { "apps.update", PEOPLE, RPC_ON_POOL, apps_update },

@@ -6,6 +6,7 @@
 #include "controller/api/resources.h"
 #include "controller/network.h"
 #include "model/spec.h"
+#include "store/work.h"
 
 enum { NAME_MAX_LEN = 30, TOKEN_NAME_MAX = 60 };
 
@@ -57,7 +58,6 @@ int projects_get(struct rpc_call *call, const json_t *params, json_t **result, s
 
 int projects_delete(struct rpc_call *call, const json_t *params, json_t **result, struct err *err)
 {
-    struct controller *c = api_controller(call);
     auto_caller caller = { 0 };
     auto_project project = { 0 };
     auto_tx *tx = NULL;
@@ -67,9 +67,10 @@ int projects_delete(struct rpc_call *call, const json_t *params, json_t **result
         return -1;
     if (strcmp(project.name, "default") == 0)
         return err_set(err, ERR_CONFLICT, "the project `default` stays");
-    if (store_remove_project(tx, project.id, err) || tx_commit(&tx, err))
+    auto_free char *network = xasprintf(JANITOR_NETWORK "%s", project.name);
+    if (store_remove_project(tx, project.id, err) || store_add_work(tx, "janitor", network, 0, err))
         return -1;
-    return c->backend->remove_network(c->backend->self, project.name, err);
+    return tx_commit(&tx, err);
 }
 
 int tokens_list(struct rpc_call *call, const json_t *params, json_t **result, struct err *err)

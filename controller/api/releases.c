@@ -26,16 +26,13 @@ int releases_list(struct rpc_call *call, const json_t *params, json_t **result, 
 
 int releases_get(struct rpc_call *call, const json_t *params, json_t **result, struct err *err)
 {
-    const json_t *number = json_object_get(params, "release");
     auto_caller caller = { 0 };
     auto_app app = { 0 };
     auto_tx *tx = NULL;
-    int64_t wanted = json_integer_value(number);
-    const char *text = json_string_value(number);
+    int64_t wanted;
 
-    if (text && !text_int(*text == 'v' ? text + 1 : text, &wanted))
-        return err_field(err, "release", "a number: 7 or v7", "`%s` is no release", text);
-    if (api_app(call, params, TX_READ, &caller, &tx, &app, err))
+    if (api_release(params, true, &wanted, err) ||
+        api_app(call, params, TX_READ, &caller, &tx, &app, err))
         return -1;
     return store_show_release(tx, app.id, wanted, result, err);
 }

@@ -76,9 +76,7 @@ int api_add_repository(struct controller *c, struct tx *tx, const struct project
     if (spec_check_name(name, "repository", NAME_MAX_LEN, err) || (url && check_url(c, url, err)) ||
         store_add_repository(tx, &wanted, repository, err))
         return -1;
-    if (url)
-        return store_add_work(tx, "fetcher", repository->id, 0, err);
-    return c->source->host(c->source->self, repository, project->name, err);
+    return url ? store_add_work(tx, "fetcher", repository->id, 0, err) : 0;
 }
 
 int repositories_create(struct rpc_call *call, const json_t *params, json_t **result,
@@ -166,7 +164,7 @@ int hooks_receive(struct rpc_call *call, const json_t *params, json_t **result, 
 
     if (api_text(params, "repository", true, &id, err) ||
         api_text(params, "signature", false, &signature, err) ||
-        tx_begin(api_controller(call)->store, TX_WRITE, &tx, err))
+        tx_begin(api_controller(call)->store, TX_READ, &tx, err))
         return -1;
     if (!json_is_string(body))
         return err_field(err, "body", NULL, "the body is missing");
@@ -174,8 +172,10 @@ int hooks_receive(struct rpc_call *call, const json_t *params, json_t **result, 
         return err->class == ERR_NOT_FOUND
                    ? err_set(err, ERR_UNAUTHENTICATED, "the signature is not valid")
                    : -1;
+    tx_rollback(&tx);
     if (check_signature(&repository, signature, json_string_value(body), json_string_length(body),
                         err) ||
+        tx_begin(api_controller(call)->store, TX_WRITE, &tx, err) ||
         refresh(tx, &repository, "a webhook arrived", err))
         return -1;
     return tx_commit(&tx, err);

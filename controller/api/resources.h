@@ -4,6 +4,9 @@
 
 #include "controller/api/api.h"
 
+int agents_create(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
+int agents_delete(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
+int agents_list(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
 int apps_create(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
 int apps_delete(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
 int apps_deploy(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
@@ -13,6 +16,7 @@ int apps_get(struct rpc_call *call, const json_t *params, json_t **result, struc
 int apps_hold(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
 int apps_list(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
 int apps_logs(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
+int apps_restart(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
 int apps_resume(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
 int apps_rollback(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
 int apps_update(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
@@ -60,7 +64,8 @@ int tokens_create(struct rpc_call *call, const json_t *params, json_t **result, 
 int tokens_delete(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
 int tokens_list(struct rpc_call *call, const json_t *params, json_t **result, struct err *err);
 
-/* A repository of a project; `url` NULL: hosted here, and made on disk. */
+/* A repository of a project; `url` NULL: hosted here, and made on disk when it is first asked for.
+ */
 int api_add_repository(struct controller *c, struct tx *tx, const struct project_row *project,
                        const char *name, const char *url, const char *user, const char *password,
                        struct repository_row *repository, struct err *err);

@@ -22,24 +22,29 @@ int sites_wanted(struct rpc_call *call, const json_t *params, json_t **result, s
 
 struct watch {
     struct controller *c;
-    int64_t sent;
+    int64_t sent; /* -1: nothing yet */
 };
 
 static enum pump_result pump_watch(struct rpc_call *call, void *arg)
 {
     struct watch *w = arg;
-    json_auto_t *answer = NULL;
     auto_tx *tx = NULL;
     struct err err = { 0 };
+    int64_t revision;
 
-    if (tx_begin(w->c->store, TX_READ, &tx, &err) || store_sites_revision(tx, &w->sent, &err)) {
+    if (tx_begin(w->c->store, TX_READ, &tx, &err) || store_sites_revision(tx, &revision, &err)) {
         rpc_call_fail(call, &err);
         return PUMP_END;
     }
-    return rpc_call_try_send(call, json_pack("{s:I}", "revision", w->sent)) ? PUMP_WAIT : PUMP_FULL;
+    if (revision == w->sent) /* it was another event */
+        return PUMP_WAIT;
+    if (!rpc_call_try_send(call, json_pack("{s:I}", "revision", revision)))
+        return PUMP_FULL;
+    w->sent = revision;
+    return PUMP_WAIT;
 }
 
-/* Also when nothing is newer: a notice too many costs one cheap question. */
+/* The first notice comes at once: the agent may have missed some. */
 int sites_watch(struct rpc_call *call, const json_t *params, json_t **result, struct err *err)
 {
     struct watch *w = xcalloc(1, sizeof *w);
@@ -47,7 +52,7 @@ int sites_watch(struct rpc_call *call, const json_t *params, json_t **result, st
     (void)result;
     (void)err;
 
-    w->c = api_controller(call);
+    *w = (struct watch){ .c = api_controller(call), .sent = -1 };
     feeds_add(w->c->feeds, call, SITES_TOPIC, pump_watch, w, free);
     return RPC_LATER;
 }

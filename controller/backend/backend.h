@@ -114,8 +114,8 @@ struct backend {
                 const bool *cancelled, int (*write)(void *arg, const char *line, size_t len),
                 void *arg, struct err *err);
     /* Starts a reader thread that calls changed(arg, app_id) for each container event of ours, and
-     * changed(arg, NULL) after the daemon came back (events may have been missed). Ends with
-     * `close`. */
+     * changed(arg, NULL) when the daemon went away or came back (events may have been missed). Ends
+     * with `close`. */
     int (*watch)(void *self, void (*changed)(void *arg, const char *app_id), void *arg,
                  struct err *err);
     void (*close)(void *self);

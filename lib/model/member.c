@@ -240,6 +240,8 @@ static const struct member deploy_members[] = {
       .help = "Time between SIGTERM and SIGKILL." },
     { "keep", MEMBER_INT, .fallback = "5", .min = 1, .max = 100,
       .help = "Number of earlier releases whose artifacts are kept." },
+    { "restart", MEMBER_INT, .min = 0, .max = INT32_MAX,
+      .help = "Another number makes a new release of the same; evenkeel restart counts it up." },
     { .name = NULL },
 };
 

@@ -14,7 +14,7 @@ static const char *const reserved_apps[] = {
 int spec_check_name(const char *name, const char *field, size_t max, struct err *err)
 {
     if (!text_is_label(name, max))
-        return err_field(err, field, "for example: web-2",
+        return err_field(err, field, "write one like shop-2",
                          "`%s` must be 1 to %zu lower-case letters, digits and inner dashes", field,
                          max);
     for (size_t i = 0; strcmp(field, "app") == 0 && i < countof(reserved_apps); i++)

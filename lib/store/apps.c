@@ -68,12 +68,38 @@ static int add_overlay(struct tx *tx, const char *id, int64_t generation, const 
                    T(id), N(generation), J(overlay), T(author), N(tx_now(tx)));
 }
 
+/* Instances are named PROJECT-APP-PROCESS-…: an app of another project whose names could be read as
+ * those of this one's instances would stand in its way, so one of them cannot be. */
+static int check_ambiguous(struct tx *tx, const char *project_id, const char *name, struct err *err)
+{
+    int64_t others;
+
+    if (sql_find_number(
+            tx, err, 0, &others,
+            "WITH mine(project, full) AS (SELECT name, name || '-' || ?2 || '-' FROM projects "
+            "WHERE id = ?1) SELECT 1 FROM mine m JOIN projects p ON substr(m.project || '-', 1, "
+            "length(p.name) + 1) = p.name || '-' OR substr(p.name || '-', 1, length(m.project) + "
+            "1) = m.project || '-' JOIN apps a ON a.project_id = p.id WHERE p.id <> ?1 AND "
+            "(substr(m.full, 1, length(p.name) + length(a.name) + 2) = p.name || '-' || a.name || "
+            "'-' OR substr(p.name || '-' || a.name || '-', 1, length(m.full)) = m.full) LIMIT 1",
+            ARGS(T(project_id), T(name))))
+        return -1;
+    if (!others)
+        return 0;
+    err_field(err, "app", "choose another name",
+              "instances of %s would be named like those of an app in another project", name);
+    err->class = ERR_EXISTS;
+    return -1;
+}
+
 int store_add_app(struct tx *tx, const char *project_id, const char *name,
                   const char *repository_id, const char *ref, const json_t *overlay,
                   const char *author, char **id, struct err *err)
 {
     auto_free char *made = id_new(tx_clock(tx));
 
+    if (check_ambiguous(tx, project_id, name, err))
+        return -1;
     if (sql_run(tx, err,
                 "INSERT INTO apps (id, project_id, name, repository_id, ref, created_at) VALUES "
                 "(?, ?, ?, ?, ?, ?)",
@@ -102,7 +128,7 @@ int store_find_app(struct tx *tx, const char *project_id, const char *name, stru
 }
 
 #define SHOWN                                                                                     \
-    "SELECT a.id, a.name, p.name AS project, r.name AS repository, a.ref, a.generation, "         \
+    "SELECT a.id, a.name, p.name AS project, r.name AS repository, r.url, a.ref, a.generation, "  \
     "a.observed_generation, "                                                                     \
     "a.running, a.deleting AS is_deleting, a.hold AS \"hold:json\", a.wanted_sha AS "             \
     "wanted_commit, "                                                                             \
@@ -177,11 +203,6 @@ int store_set_deleting(struct tx *tx, const char *id, struct err *err)
     return store_add_work(tx, "synchronizer", id, 0, err);
 }
 
-int store_remove_app(struct tx *tx, const char *id, struct err *err)
-{
-    return sql_run(tx, err, "DELETE FROM apps WHERE id = ?", T(id));
-}
-
 int store_set_wanted(struct tx *tx, const char *id, int64_t generation, const char *sha,
                      const char *build_id, const char *release_id, struct err *err)
 {
@@ -189,6 +210,14 @@ int store_set_wanted(struct tx *tx, const char *id, int64_t generation, const ch
                    "UPDATE apps SET observed_generation = ?, wanted_sha = ?, wanted_build_id = ?, "
                    "wanted_release_id = ? WHERE id = ?",
                    N(generation), T(sha), T(build_id), T(release_id), T(id));
+}
+
+int store_unwant_release(struct tx *tx, const char *id, const char *release_id, struct err *err)
+{
+    return sql_run(tx, err,
+                   "UPDATE apps SET wanted_release_id = live_release_id WHERE id = ? AND "
+                   "wanted_release_id = ?",
+                   T(id), T(release_id));
 }
 
 int store_set_live(struct tx *tx, const char *id, const char *release_id, struct err *err)
@@ -219,7 +248,7 @@ int store_next_router_generation(struct tx *tx, const char *id, int64_t *generat
 int store_add_work_on_ref(struct tx *tx, const char *loop, const char *repository_id,
                           const char *ref, struct err *err)
 {
-    sql_note_work(tx);
+    sql_note_work(tx, loop);
     return sql_run(tx, err,
                    "INSERT INTO work (loop, subject, due_at) SELECT ?, id, ? FROM apps "
                    "WHERE repository_id = ? AND ref = ?" UPSERT_WORK,
@@ -229,7 +258,7 @@ int store_add_work_on_ref(struct tx *tx, const char *loop, const char *repositor
 int store_add_work_on_repository(struct tx *tx, const char *loop, const char *repository_id,
                                  struct err *err)
 {
-    sql_note_work(tx);
+    sql_note_work(tx, loop);
     return sql_run(tx, err,
                    "INSERT INTO work (loop, subject, due_at) SELECT ?, id, ? FROM apps WHERE "
                    "repository_id = ?" UPSERT_WORK,
@@ -238,7 +267,7 @@ int store_add_work_on_repository(struct tx *tx, const char *loop, const char *re
 
 int store_add_work_for_build(struct tx *tx, const char *loop, const char *build_id, struct err *err)
 {
-    sql_note_work(tx);
+    sql_note_work(tx, loop);
     return sql_run(tx, err,
                    "INSERT INTO work (loop, subject, due_at) SELECT ?, id, ? FROM apps WHERE "
                    "wanted_build_id = ?" UPSERT_WORK,
@@ -305,7 +334,9 @@ int store_claim_route(struct tx *tx, const char *app_id, const char *host, const
     int64_t others;
 
     if (sql_find_number(tx, err, 0, &others,
-                        "SELECT 1 FROM routes WHERE host = ? AND path = ? AND app_id <> ?",
+                        "SELECT 1 FROM routes r JOIN apps a ON a.id = r.app_id WHERE r.host = ?1 "
+                        "AND r.app_id <> ?3 AND (r.path = ?2 OR a.project_id <> (SELECT project_id "
+                        "FROM apps WHERE id = ?3))",
                         ARGS(T(host), T(path), T(app_id))))
         return -1;
     if (others) {
@@ -319,11 +350,31 @@ int store_claim_route(struct tx *tx, const char *app_id, const char *host, const
         T(host), T(path), T(app_id));
 }
 
-int store_release_routes(struct tx *tx, const char *app_id, const json_t *keep, struct err *err)
+/* Apps that were refused a host have another try: one may be free now. */
+static int wake_refused(struct tx *tx, struct err *err)
 {
-    return sql_run(
-        tx, err,
-        "DELETE FROM routes WHERE app_id = ? AND NOT EXISTS (SELECT 1 FROM json_each(?) k "
-        "WHERE k.value ->> 'host' = routes.host AND k.value ->> 'path' = routes.path)",
-        T(app_id), J(keep));
+    sql_note_work(tx, "registrar");
+    return sql_run(tx, err,
+                   "INSERT INTO work (loop, subject, due_at) SELECT 'registrar', app_id, ? FROM "
+                   "conditions WHERE reason = 'HostTaken'" UPSERT_WORK,
+                   N(tx_now(tx)));
+}
+
+int store_release_routes(struct tx *tx, const char *app_id, struct err *err)
+{
+    if (sql_run(tx, err,
+                "DELETE FROM routes WHERE app_id = ?1 AND NOT EXISTS (SELECT 1 FROM apps a JOIN "
+                "releases r ON r.id IN (a.live_release_id, a.wanted_release_id), "
+                "json_each(r.spec, '$.routes') k WHERE a.id = ?1 AND k.value ->> 'host' = "
+                "routes.host AND k.value ->> 'path' = routes.path)",
+                T(app_id)))
+        return -1;
+    return sql_changes(tx) ? wake_refused(tx, err) : 0;
+}
+
+int store_remove_app(struct tx *tx, const char *id, struct err *err)
+{
+    if (sql_run(tx, err, "DELETE FROM apps WHERE id = ?", T(id)))
+        return -1;
+    return wake_refused(tx, err);
 }

@@ -44,6 +44,9 @@ int store_remove_app(struct tx *tx, const char *id, struct err *err);
 /* What the registrar found out. NULL members are stored as NULL. */
 int store_set_wanted(struct tx *tx, const char *id, int64_t generation, const char *sha,
                      const char *build_id, const char *release_id, struct err *err);
+/* What is live is wanted again, until the registrar finds what should be. Nothing happens when
+ * another release is wanted by now. */
+int store_unwant_release(struct tx *tx, const char *id, const char *release_id, struct err *err);
 int store_set_live(struct tx *tx, const char *id, const char *release_id, struct err *err);
 int store_next_router_generation(struct tx *tx, const char *id, int64_t *generation,
                                  struct err *err);
@@ -70,11 +73,12 @@ int store_apps_on_ref(struct tx *tx, const char *repository_id, const char *ref,
                       struct id_list *list, struct err *err);
 int store_apps_of_build(struct tx *tx, const char *build_id, struct id_list *list, struct err *err);
 
-/* Takes host and path for the app. ERR_EXISTS names the host when another app has it; field and
- * hint are set. */
+/* Takes host and path for the app. ERR_EXISTS names the host when another app has it, or an app of
+ * another project has any path of the host; field and hint are set. */
 int store_claim_route(struct tx *tx, const char *app_id, const char *host, const char *path,
                       struct err *err);
-/* Gives up the claims that are not in `keep`, an array of {host, path}. */
-int store_release_routes(struct tx *tx, const char *app_id, const json_t *keep, struct err *err);
+/* Gives up the claims that neither the live nor the wanted release has, and wakes the apps that
+ * were refused a host. */
+int store_release_routes(struct tx *tx, const char *app_id, struct err *err);
 
 #endif

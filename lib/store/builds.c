@@ -94,17 +94,25 @@ int store_list_builds(struct tx *tx, const char *project_id, const char *app_id,
                     ARGS(T(project_id), T(last), T(state), N(limit)));
 }
 
-int store_requeue_build(struct tx *tx, const char *id, const char *sha, bool forget_attempts,
-                        struct err *err)
+int store_requeue_build(struct tx *tx, const char *id, struct err *err)
 {
     if (sql_run(tx, err,
                 "UPDATE builds SET state = 'queued', reason = NULL, message = NULL, cancel = NULL, "
-                "artifact = NULL, "
-                "sha = ifnull(?, sha), queued_at = ?, started_at = NULL, ended_at = NULL, "
-                "attempts = CASE WHEN ? THEN 0 ELSE attempts END WHERE id = ?",
-                T(sha), N(tx_now(tx)), N(forget_attempts), T(id)))
+                "artifact = NULL, queued_at = ?, started_at = NULL, ended_at = NULL WHERE id = ?",
+                N(tx_now(tx)), T(id)))
         return -1;
     return store_add_work(tx, "dispatcher", "queue", 0, err);
+}
+
+int store_retry_build(struct tx *tx, const char *id, const struct app_row *app, const char *sha,
+                      struct err *err)
+{
+    if (sql_run(tx, err,
+                "UPDATE builds SET project_id = ?, app_id = ?, repository_id = ?, sha = ?, "
+                "attempts = 0 WHERE id = ?",
+                T(app->project_id), T(app->id), T(app->repository_id), T(sha), T(id)))
+        return -1;
+    return store_requeue_build(tx, id, err);
 }
 
 int store_end_build(struct tx *tx, const char *id, const char *state, const char *reason,
@@ -302,6 +310,14 @@ int store_get_artifact(struct tx *tx, const char *digest, struct artifact_row *a
                     ARGS(T(digest)));
 }
 
+int store_remove_retired_artifact(struct tx *tx, const char *digest, struct err *err)
+{
+    return sql_run(tx, err,
+                   "DELETE FROM artifacts WHERE digest = ?1 AND NOT EXISTS (SELECT 1 FROM builds "
+                   "WHERE artifact = ?1)",
+                   T(digest));
+}
+
 int store_remove_artifact(struct tx *tx, const char *digest, struct err *err)
 {
     return sql_run(tx, err, "DELETE FROM artifacts WHERE digest = ?", T(digest));
@@ -320,20 +336,45 @@ int store_rebuild_artifact(struct tx *tx, const char *digest, struct err *err)
     return store_add_work(tx, "dispatcher", "queue", 0, err);
 }
 
-int store_unkept_artifacts(struct tx *tx, int64_t keep, int64_t limit, struct id_list *list,
+/* An app keeps the artifacts of its live and wanted release, of the build that it wants, and of the
+ * last deploy.keep releases that were live before; all keep what is younger than an hour. */
+#define UNKEPT                                                                                    \
+    "f.created_at < ?1 AND NOT EXISTS (SELECT 1 FROM releases r JOIN apps a ON a.id = r.app_id "  \
+    "LEFT JOIN releases l ON l.id = a.live_release_id WHERE r.artifact = f.digest AND (r.id IN "  \
+    "(a.live_release_id, a.wanted_release_id) OR (r.state = 'retired' AND (SELECT count(*) FROM " \
+    "releases n WHERE n.app_id = r.app_id AND n.state = 'retired' AND n.live_at > r.live_at) < "  \
+    "ifnull(l.spec ->> '$.deploy.keep', 5)))) AND NOT EXISTS (SELECT 1 FROM builds b JOIN apps "  \
+    "a ON a.wanted_build_id = b.id WHERE b.artifact = f.digest)"
+
+static int64_t an_hour_ago(const struct tx *tx)
+{
+    return tx_now(tx) - 3600000;
+}
+
+int store_unkept_artifacts(struct tx *tx, const char *app_id, int64_t limit, struct id_list *list,
                            struct err *err)
 {
-    return list_ids(tx, list, err,
-                    "SELECT digest FROM artifacts f WHERE created_at < ? AND NOT EXISTS (SELECT 1 "
-                    "FROM releases r "
-                    "JOIN apps a ON a.id = r.app_id WHERE r.artifact = f.digest AND (r.id IN "
-                    "(a.live_release_id, "
-                    "a.wanted_release_id) OR r.state = 'live' OR (r.state = 'retired' AND (SELECT "
-                    "count(*) FROM releases n "
-                    "WHERE n.app_id = r.app_id AND n.live_at > r.live_at) < ?))) AND NOT EXISTS "
-                    "(SELECT 1 FROM builds b "
-                    "JOIN apps a ON a.wanted_build_id = b.id WHERE b.artifact = f.digest) LIMIT ?",
-                    ARGS(N(tx_now(tx) - 3600000), N(keep), N(limit)));
+    if (app_id)
+        return list_ids(tx, list, err,
+                        "SELECT DISTINCT f.digest FROM releases o JOIN artifacts f ON f.digest = "
+                        "o.artifact WHERE o.app_id = ?2 AND " UNKEPT " LIMIT ?3",
+                        ARGS(N(an_hour_ago(tx)), T(app_id), N(limit)));
+    return list_ids(tx, list, err, "SELECT f.digest FROM artifacts f WHERE " UNKEPT " LIMIT ?2",
+                    ARGS(N(an_hour_ago(tx)), N(limit)));
+}
+
+int store_retire_artifact(struct tx *tx, const char *digest, bool *retired, struct err *err)
+{
+    int64_t is_unkept;
+
+    if (sql_find_number(tx, err, 0, &is_unkept,
+                        "SELECT 1 FROM artifacts f WHERE f.digest = ?2 AND " UNKEPT,
+                        ARGS(N(an_hour_ago(tx)), T(digest))))
+        return -1;
+    *retired = is_unkept;
+    return is_unkept
+               ? sql_run(tx, err, "UPDATE builds SET artifact = NULL WHERE artifact = ?", T(digest))
+               : 0;
 }
 
 int store_old_builds(struct tx *tx, int64_t keep, int64_t limit, struct id_list *list,
@@ -341,10 +382,10 @@ int store_old_builds(struct tx *tx, int64_t keep, int64_t limit, struct id_list 
 {
     return list_ids(tx, list, err,
                     "SELECT b.id FROM builds b WHERE b.state IN ('succeeded', 'failed', "
-                    "'cancelled') AND b.artifact IS NULL "
-                    "AND NOT EXISTS (SELECT 1 FROM apps WHERE wanted_build_id = b.id) AND (SELECT "
-                    "count(*) FROM builds n "
-                    "WHERE n.app_id = b.app_id AND n.id > b.id) >= ? LIMIT ?",
+                    "'cancelled') AND b.artifact IS NULL AND NOT EXISTS (SELECT 1 FROM apps WHERE "
+                    "wanted_build_id = b.id) AND (NOT EXISTS (SELECT 1 FROM apps WHERE id = "
+                    "b.app_id) OR (SELECT count(*) FROM builds n WHERE n.app_id = b.app_id AND "
+                    "n.id > b.id) >= ?) LIMIT ?",
                     ARGS(N(keep), N(limit)));
 }
 

@@ -33,9 +33,12 @@ int store_show_build(struct tx *tx, const char *id, json_t **build, struct err *
 int store_list_builds(struct tx *tx, const char *project_id, const char *app_id, const char *state,
                       const char *before, int64_t limit, json_t **builds, struct err *err);
 
-/* Back into the queue, with what it needs now (the commit that asks). */
-int store_requeue_build(struct tx *tx, const char *id, const char *sha, bool forget_attempts,
-                        struct err *err);
+/* Back into the queue: the same again. */
+int store_requeue_build(struct tx *tx, const char *id, struct err *err);
+/* Back into the queue, its attempts forgotten, for the app that asks now: who asked first may be
+ * gone, and its repository with it. */
+int store_retry_build(struct tx *tx, const char *id, const struct app_row *app, const char *sha,
+                      struct err *err);
 int store_end_build(struct tx *tx, const char *id, const char *state, const char *reason,
                     const char *message, const char *artifact, struct err *err);
 /* One more attempt that counts against BUILD_ATTEMPTS_MAX. */
@@ -78,15 +81,21 @@ void artifact_row_done(struct artifact_row *artifact);
 #define auto_artifact __attribute__((__cleanup__(artifact_row_done))) struct artifact_row
 int store_get_artifact(struct tx *tx, const char *digest, struct artifact_row *artifact,
                        struct err *err);
+/* No build leads to it any more; the row stays until what it stands for is removed. Not (*retired
+ * false) when an app keeps it by now. */
+int store_retire_artifact(struct tx *tx, const char *digest, bool *retired, struct err *err);
+/* Unless a build made it again since. */
+int store_remove_retired_artifact(struct tx *tx, const char *digest, struct err *err);
 /* The artifact is gone: its builds keep their rows, but will be built again when wanted. */
 int store_remove_artifact(struct tx *tx, const char *digest, struct err *err);
 /* The same, and the newest of its builds is queued at once. */
 int store_rebuild_artifact(struct tx *tx, const char *digest, struct err *err);
-/* Artifacts that no release keeps: neither live, wanted, nor among the last `keep` of its app.
- * Older than an hour. */
-int store_unkept_artifacts(struct tx *tx, int64_t keep, int64_t limit, struct id_list *list,
+/* Artifacts that no app keeps (of the releases of one app, or of all: NULL): neither live, wanted,
+ * nor among the last deploy.keep releases that were live. Older than an hour. */
+int store_unkept_artifacts(struct tx *tx, const char *app_id, int64_t limit, struct id_list *list,
                            struct err *err);
-/* Ended builds beyond the newest `keep` of their app, without an artifact that is still there. */
+/* Ended builds beyond the newest `keep` of their app, or whose app is gone; without an artifact
+ * that is still there. */
 int store_old_builds(struct tx *tx, int64_t keep, int64_t limit, struct id_list *list,
                      struct err *err);
 int store_remove_build(struct tx *tx, const char *id, struct err *err);

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+enum { WORK_LOOPS_MAX = 16 };
+
 struct sqlite3;
 struct statement;
 struct store;
@@ -21,7 +23,8 @@ struct tx {
     struct store *store;
     struct connection *connection;
     int64_t now_ms;
-    bool has_events, has_work;
+    bool has_events;
+    const char *loops[WORK_LOOPS_MAX + 1]; /* that have work added here; NULL-ended */
 };
 
 void connection_free(struct connection *connection);

@@ -55,22 +55,28 @@ int store_app_instances(struct tx *tx, const char *app_id, struct instance_list 
 
 int store_put_instance(struct tx *tx, const struct instance_row *i, struct err *err)
 {
-    return sql_run(
-        tx, err,
-        "INSERT INTO instances (name, app_id, release_id, process, state, address, number, port, "
-        "exit_code, "
-        "restarts, restart_at, drain_at, started_at, observed_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?, ?) ON CONFLICT (name) DO UPDATE "
-        "SET "
-        "release_id = excluded.release_id, process = excluded.process, state = excluded.state, "
-        "address = excluded.address, number = excluded.number, port = excluded.port, "
-        "exit_code = excluded.exit_code, restarts = excluded.restarts, restart_at = "
-        "excluded.restart_at, "
-        "drain_at = excluded.drain_at, started_at = excluded.started_at, observed_at = "
-        "excluded.observed_at",
-        T(i->name), T(i->app_id), T(i->release_id), T(i->process), T(i->state), T(i->address),
-        N(i->number), N(i->port), N(i->exit_code), N(i->restarts), N(i->restart_at), N(i->drain_at),
-        N(i->started_at), N(tx_now(tx)));
+    if (sql_run(
+            tx, err,
+            "INSERT INTO instances (name, app_id, release_id, process, state, address, number, "
+            "port, "
+            "exit_code, "
+            "restarts, restart_at, drain_at, started_at, observed_at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?, ?) ON CONFLICT (name) DO "
+            "UPDATE "
+            "SET "
+            "release_id = excluded.release_id, process = excluded.process, state = excluded.state, "
+            "address = excluded.address, number = excluded.number, port = excluded.port, "
+            "exit_code = excluded.exit_code, restarts = excluded.restarts, restart_at = "
+            "excluded.restart_at, "
+            "drain_at = excluded.drain_at, started_at = excluded.started_at, observed_at = "
+            "excluded.observed_at WHERE app_id = excluded.app_id",
+            T(i->name), T(i->app_id), T(i->release_id), T(i->process), T(i->state), T(i->address),
+            N(i->number), N(i->port), N(i->exit_code), N(i->restarts), N(i->restart_at),
+            N(i->drain_at), N(i->started_at), N(tx_now(tx))))
+        return -1;
+    return sql_changes(tx)
+               ? 0
+               : err_set(err, ERR_EXISTS, "the name %s is that of another app's instance", i->name);
 }
 
 int store_remove_instance(struct tx *tx, const char *name, struct err *err)
@@ -102,7 +108,7 @@ int store_add_work_for_lost_instances(struct tx *tx, const json_t *names, int64_
                 N(tx_now(tx)), J(names)))
         return -1;
     *count = sql_changes(tx);
-    sql_note_work(tx);
+    sql_note_work(tx, "synchronizer");
     return 0;
 }
 

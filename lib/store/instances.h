@@ -21,7 +21,8 @@ void instance_list_done(struct instance_list *list);
 
 int store_app_instances(struct tx *tx, const char *app_id, struct instance_list *list,
                         struct err *err);
-/* Inserted, or all but the name and app replaced. */
+/* Inserted, or all but the name and app replaced. ERR_EXISTS when another app has the name:
+ * PROJECT- APP-PROCESS can be read in more than one way. */
 int store_put_instance(struct tx *tx, const struct instance_row *instance, struct err *err);
 int store_remove_instance(struct tx *tx, const char *name, struct err *err);
 int store_count_instances(struct tx *tx, int64_t *count, struct err *err);

@@ -16,6 +16,7 @@ static const struct row_field token_fields[] = {
     { ROW_TEXT, offsetof(struct token_row, id) },
     { ROW_TEXT, offsetof(struct token_row, name) },
     { ROW_TEXT, offsetof(struct token_row, project_id) },
+    { ROW_NUMBER, offsetof(struct token_row, last_used_at) },
 };
 
 void project_row_done(struct project_row *project)
@@ -70,11 +71,12 @@ int store_remove_project(struct tx *tx, const char *id, struct err *err)
 
     if (sql_find_number(tx, err, 0, &used,
                         "SELECT (SELECT count(*) FROM apps WHERE project_id = ?1) + "
-                        "(SELECT count(*) FROM repositories WHERE project_id = ?1)",
+                        "(SELECT count(*) FROM repositories WHERE project_id = ?1) + (SELECT "
+                        "count(*) FROM builds WHERE state = 'running' AND project_id = ?1)",
                         ARGS(T(id))))
         return -1;
     if (used) {
-        err_set(err, ERR_CONFLICT, "the project still has apps or repositories");
+        err_set(err, ERR_CONFLICT, "the project still has apps, repositories or running builds");
         return err_hint(err, "destroy its apps and remove its repositories first");
     }
     return sql_run(tx, err, "DELETE FROM projects WHERE id = ?", T(id));
@@ -118,15 +120,14 @@ int store_add_token(struct tx *tx, const char *name, const char *hash, const cha
 int store_find_token(struct tx *tx, const char *hash, struct token_row *token, struct err *err)
 {
     return row_find(tx, err, "token", token_fields, countof(token_fields), token,
-                    "SELECT id, name, project_id FROM tokens WHERE hash = ?", ARGS(T(hash)));
+                    "SELECT id, name, project_id, last_used_at FROM tokens WHERE hash = ?",
+                    ARGS(T(hash)));
 }
 
 int store_touch_token(struct tx *tx, const char *id, struct err *err)
 {
-    return sql_run(tx, err,
-                   "UPDATE tokens SET last_used_at = ?1 WHERE id = ?2 AND ifnull(last_used_at, 0) "
-                   "< ?1 - 60000",
-                   N(tx_now(tx)), T(id));
+    return sql_run(tx, err, "UPDATE tokens SET last_used_at = ? WHERE id = ?", N(tx_now(tx)),
+                   T(id));
 }
 
 int store_remove_token(struct tx *tx, const char *id, struct err *err)
@@ -168,6 +169,19 @@ int store_set_agent(struct tx *tx, const char *kind, const char *name, const cha
                    "INSERT INTO agents (kind, name, token_hash, created_at) VALUES (?, ?, ?, ?) "
                    "ON CONFLICT (kind, name) DO UPDATE SET token_hash = excluded.token_hash",
                    T(kind), T(name), T(hash), N(tx_now(tx)));
+}
+
+int store_remove_agent(struct tx *tx, const char *kind, const char *name, struct err *err)
+{
+    if (sql_run(tx, err, "DELETE FROM agents WHERE kind = ? AND name = ?", T(kind), T(name)))
+        return -1;
+    return sql_changes(tx) ? 0 : err_set(err, ERR_NOT_FOUND, "no such agent");
+}
+
+int store_list_agents(struct tx *tx, json_t **agents, struct err *err)
+{
+    return sql_rows(tx, err, agents,
+                    "SELECT kind, name, created_at FROM agents ORDER BY kind, name", ARGS());
 }
 
 int store_get_setting(struct tx *tx, const char *name, char **value, struct err *err)

@@ -27,6 +27,7 @@ int store_show_project(struct tx *tx, const char *id, json_t **project, struct e
 
 struct token_row {
     char *id, *name, *project_id; /* project NULL: all */
+    int64_t last_used_at;
 };
 void token_row_done(struct token_row *token);
 #define auto_token __attribute__((__cleanup__(token_row_done))) struct token_row
@@ -34,7 +35,7 @@ void token_row_done(struct token_row *token);
 int store_add_token(struct tx *tx, const char *name, const char *hash, const char *project_id,
                     struct token_row *token, struct err *err);
 int store_find_token(struct tx *tx, const char *hash, struct token_row *token, struct err *err);
-/* At most once a minute, so that a busy token costs nothing. */
+/* It was used now. */
 int store_touch_token(struct tx *tx, const char *id, struct err *err);
 int store_remove_token(struct tx *tx, const char *id, struct err *err);
 int store_list_tokens(struct tx *tx, const char *after, int64_t limit, json_t **tokens,
@@ -45,6 +46,8 @@ int store_agent_hash(struct tx *tx, const char *kind, const char *name, char **h
                      struct err *err);
 int store_set_agent(struct tx *tx, const char *kind, const char *name, const char *hash,
                     struct err *err);
+int store_remove_agent(struct tx *tx, const char *kind, const char *name, struct err *err);
+int store_list_agents(struct tx *tx, json_t **agents, struct err *err);
 
 /* ERR_NOT_FOUND when it was never set. */
 int store_get_setting(struct tx *tx, const char *name, char **value, struct err *err);

@@ -29,6 +29,8 @@ void repository_row_done(struct repository_row *repository)
 {
     if (repository->password)
         explicit_bzero(repository->password, strlen(repository->password));
+    if (repository->webhook_secret)
+        explicit_bzero(repository->webhook_secret, strlen(repository->webhook_secret));
     row_done(fields, countof(fields), repository);
 }
 
@@ -126,9 +128,9 @@ int store_add_missing_polls(struct tx *tx, struct err *err)
 {
     return sql_run(
         tx, err,
-        "INSERT INTO work (loop, subject, due_at) SELECT 'fetcher', r.id, ? FROM repositories r "
-        "WHERE r.url IS NOT NULL AND NOT EXISTS "
-        "(SELECT 1 FROM work w WHERE w.loop = 'fetcher' AND w.subject = r.id)",
+        "INSERT INTO work (loop, subject, due_at) SELECT 'fetcher', id, ? FROM repositories "
+        "WHERE url IS NOT NULL AND NOT EXISTS "
+        "(SELECT 1 FROM work w WHERE w.loop = 'fetcher' AND w.subject = repositories.id)",
         N(tx_now(tx)));
 }
 
@@ -140,9 +142,9 @@ int store_wanted_refs(struct tx *tx, const char *repository_id, struct ref_list 
     int rc;
 
     if (sql_open(tx, err, &q,
-                 "SELECT a.ref, f.sha, f.published FROM (SELECT DISTINCT ref FROM apps WHERE "
-                 "repository_id = ?1) a "
-                 "LEFT JOIN refs f ON f.repository_id = ?1 AND f.name = a.ref ORDER BY a.ref",
+                 "SELECT followed.ref, f.sha, f.published FROM (SELECT DISTINCT ref FROM apps "
+                 "WHERE repository_id = ?1) followed LEFT JOIN refs f ON f.repository_id = ?1 AND "
+                 "f.name = followed.ref ORDER BY followed.ref",
                  T(repository_id)))
         return -1;
     while ((rc = sql_next(q, err)) > 0) {

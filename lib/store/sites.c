@@ -105,7 +105,7 @@ int store_count_served(struct tx *tx, const char *digest, int64_t *count, char *
 
 int store_add_work_for_site(struct tx *tx, const char *digest, struct err *err)
 {
-    sql_note_work(tx);
+    sql_note_work(tx, "synchronizer");
     return sql_run(tx, err,
                    "INSERT INTO work (loop, subject, due_at) SELECT DISTINCT 'synchronizer', "
                    "app_id, ? FROM releases r JOIN apps a "

@@ -269,7 +269,12 @@ void sql_note_events(struct tx *tx)
     tx->has_events = true;
 }
 
-void sql_note_work(struct tx *tx)
+void sql_note_work(struct tx *tx, const char *loop)
 {
-    tx->has_work = true;
+    size_t i = 0;
+
+    while (tx->loops[i] && strcmp(tx->loops[i], loop) != 0)
+        i++;
+    assert(i < WORK_LOOPS_MAX);
+    tx->loops[i] = loop;
 }

@@ -59,8 +59,8 @@ int sql_rows(struct tx *tx, struct err *err, json_t **rows, const char *sql,
 int sql_row(struct tx *tx, struct err *err, json_t **row, const char *what, const char *sql,
             const struct sql_arg *args);
 
-/* Notes for store_on_commit. */
+/* Notes for store_on_commit. `loop` must be a string literal. */
 void sql_note_events(struct tx *tx);
-void sql_note_work(struct tx *tx);
+void sql_note_work(struct tx *tx, const char *loop);
 
 #endif

@@ -18,7 +18,7 @@ enum { READERS_MAX = 8, BUSY_MS = 5000 };
 struct store {
     char *path;
     const struct clock *clock;
-    void (*committed)(void *arg, bool events, bool work);
+    store_committed committed;
     void *committed_arg;
     pthread_mutex_t write_lock; /* guards: */
     struct connection *writer;
@@ -99,8 +99,7 @@ void store_close(struct store *s)
     free(s);
 }
 
-void store_on_commit(struct store *s, void (*committed)(void *arg, bool events, bool work),
-                     void *arg)
+void store_on_commit(struct store *s, store_committed committed, void *arg)
 {
     s->committed = committed;
     s->committed_arg = arg;
@@ -241,17 +240,16 @@ int tx_commit(struct tx **tx, struct err *err)
 {
     struct tx *t = *tx;
     struct store *s = t->store;
-    bool events = t->has_events, work = t->has_work;
 
     if (sql_run(t, err, "COMMIT")) {
         tx_rollback(tx);
         return -1;
     }
     give_back(s, t->connection);
+    if (s->committed && (t->has_events || t->loops[0]))
+        s->committed(s->committed_arg, t->has_events, t->loops);
     free(t);
     *tx = NULL;
-    if (s->committed && (events || work))
-        s->committed(s->committed_arg, events, work);
     return 0;
 }
 

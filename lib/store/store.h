@@ -50,10 +50,10 @@ void tx_rollback(struct tx **tx);               /* NULL is fine */
 int64_t tx_now(const struct tx *tx);
 const struct clock *tx_clock(const struct tx *tx);
 
-/* Called after each commit that added events or work; any thread; must not block or use the store.
- */
-void store_on_commit(struct store *store, void (*committed)(void *arg, bool events, bool work),
-                     void *arg);
+/* Called after each commit that added events, or work for `loops` (names, NULL-ended); any thread;
+ * must not block or use the store. */
+typedef void (*store_committed)(void *arg, bool events, const char *const *loops);
+void store_on_commit(struct store *store, store_committed committed, void *arg);
 
 extern const struct migration store_migrations[];
 extern const size_t store_migration_count;

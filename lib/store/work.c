@@ -23,12 +23,21 @@ void work_list_done(struct work_list *list)
 int store_add_work(struct tx *tx, const char *loop, const char *subject, int64_t delay_ms,
                    struct err *err)
 {
-    sql_note_work(tx);
+    sql_note_work(tx, loop);
     return sql_run(
         tx, err,
         "INSERT INTO work (loop, subject, due_at) VALUES (?, ?, ?) ON CONFLICT (loop, subject) DO "
         "UPDATE SET due_at = min(due_at, excluded.due_at), revision = revision + 1",
         T(loop), T(subject), N(tx_now(tx) + delay_ms));
+}
+
+int store_hurry_work(struct tx *tx, const char *loop, struct err *err)
+{
+    sql_note_work(tx);
+    return sql_run(tx, err,
+                   "UPDATE work SET due_at = min(due_at, ?), revision = revision + 1 WHERE loop = "
+                   "? AND attempts > 0",
+                   N(tx_now(tx)), T(loop));
 }
 
 int store_next_work(struct tx *tx, const char *loop, size_t limit, struct work_list *list,

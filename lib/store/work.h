@@ -22,9 +22,12 @@ struct work_list {
 void work_list_done(struct work_list *list);
 #define auto_work_list __attribute__((__cleanup__(work_list_done))) struct work_list
 
-/* Due `delay_ms` from now, or sooner if it is already. */
+/* Due `delay_ms` from now, or sooner if it is already. `loop` is a string literal. */
 int store_add_work(struct tx *tx, const char *loop, const char *subject, int64_t delay_ms,
                    struct err *err);
+
+/* What failed and waits is due now. */
+int store_hurry_work(struct tx *tx, const char *loop, struct err *err);
 
 /* What comes first, due or not yet. */
 int store_next_work(struct tx *tx, const char *loop, size_t limit, struct work_list *list,

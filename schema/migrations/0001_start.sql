@@ -138,6 +138,7 @@ CREATE TABLE builds (
     created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX builds_queued ON builds (project_id, queued_at) WHERE state = 'queued';
+CREATE INDEX builds_waiting ON builds (queued_at) WHERE state = 'queued';
 CREATE INDEX builds_running ON builds (project_id) WHERE state = 'running';
 CREATE INDEX builds_by_app ON builds (app_id, id);
 CREATE INDEX builds_by_project ON builds (project_id, id);
@@ -195,6 +196,7 @@ CREATE TABLE rollouts (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX rollouts_running ON rollouts (app_id) WHERE state = 'running';
 CREATE INDEX rollouts_by_app ON rollouts (app_id, id);
+CREATE INDEX rollouts_by_release ON rollouts (release_id);
 
 CREATE TABLE instances (
     name        TEXT PRIMARY KEY,
@@ -220,6 +222,7 @@ CREATE TABLE sites (
     wanted   INTEGER NOT NULL,
     revision INTEGER NOT NULL UNIQUE
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX sites_wanted ON sites (digest) WHERE wanted;
 
 CREATE TABLE sites_served (
     digest  TEXT NOT NULL,
@@ -241,6 +244,7 @@ CREATE TABLE conditions (
     next_try_at INTEGER,
     PRIMARY KEY (app_id, type)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX conditions_host_taken ON conditions (app_id) WHERE reason = 'HostTaken';
 
 CREATE TABLE events (
     seq        INTEGER PRIMARY KEY AUTOINCREMENT,

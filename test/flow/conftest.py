@@ -2,6 +2,8 @@
 
 EVENKEEL_BUILD names the build folder (default: build). What is left of the installation at the end fails the run.
 """
+import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -18,12 +20,30 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = ("gateway", "builder", "ssgen", "controller", "nginx", "haproxy")
+SANITIZERS = ("ASAN", "TSAN", "UBSAN")
+NUMBERS = 200
+installations = []
 
 
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+def claim_number():
+    """A number that no other installation of a test run on this machine has, and the descriptor that keeps it so."""
+    folder = Path(tempfile.gettempdir()) / "ekt-numbers"
+    folder.mkdir(exist_ok=True)
+    for i in range(NUMBERS):
+        number = (os.getpid() + i) % NUMBERS
+        fd = os.open(folder / str(number), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return number, fd
+        except OSError:
+            os.close(fd)
+    raise AssertionError("no number is free")
 
 
 def wait_for(fn, timeout=60, every=0.1, what=None):
@@ -85,15 +105,18 @@ class Evenkeel:
 
     wait_for = staticmethod(wait_for)
 
-    def __init__(self, number=None):
+    def __init__(self):
         self.build = Path(os.environ.get("EVENKEEL_BUILD", ROOT / "build")).resolve()
         self.program = self.build / "cmd" / "evenkeel"
-        self.number = number if number is not None else os.getpid() % 200
+        self.number, self.number_fd = claim_number()
         self.prefix = f"ekt{self.number}-"
-        # A /16 of its own out of 10.96.0.0/11, away from the default range, Docker's pools and other runs.
-        self.network_range = f"10.{96 + self.number % 32}.0.0/16"
+        # A /19 of its own out of 10.96.0.0/11, away from the default range, Docker's pools and other runs.
+        self.network_range = f"10.{96 + self.number // 8}.{self.number % 8 * 32}.0/19"
         self.home = Path(tempfile.mkdtemp(prefix="ekt-"))
-        self.home.chmod(0o711)  # nginx's workers have another user
+        self.home.chmod(0o711)  # nginx's workers are another user
+        self.report_dir = self.home / "reports"
+        self.report_dir.mkdir()
+        self.reports_told = set()
         self.data = self.home / "data"
         self.http_port, self.api_port = free_port(), free_port()
         self.env = {
@@ -102,6 +125,10 @@ class Evenkeel:
             "GIT_COMMITTER_NAME": "Test", "GIT_COMMITTER_EMAIL": "test@localhost",
             **{k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")},
         }
+        for name in SANITIZERS:  # each program writes its reports to a file NAME.PID of its own
+            options = f"{name}_OPTIONS"
+            self.env[options] = ":".join(filter(None, [self.env.get(options), f"log_path={self.report_dir / name.lower()}"]))
+        installations.append(self)
 
     # ---- up and down
 
@@ -205,6 +232,12 @@ class Evenkeel:
         path = self.data / "log" / f"{name}.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
+    def new_reports(self):
+        """What sanitizers have reported since the last call."""
+        new = [path for path in sorted(self.report_dir.iterdir()) if path.name not in self.reports_told]
+        self.reports_told.update(path.name for path in new)
+        return [f"{path.name}: {path.read_text(errors='replace')[:6000]}" for path in new]
+
     # ---- what must not be left
 
     def containers(self):
@@ -237,20 +270,19 @@ class Evenkeel:
         for what, left in (("processes", self.processes()), ("containers", self.containers()), ("networks", self.networks())):
             if left:
                 wrong.append(f"{what} are left: {left}")
-        for log in sorted((self.data / "log").glob("*.log*")):
-            text = log.read_text(errors="replace")
-            for word in ("AddressSanitizer", "LeakSanitizer", "runtime error:", "ThreadSanitizer"):
-                if word in text:
-                    wrong.append(f"{log.name}: {text[max(0, text.index(word) - 200):][:3000]}")
-                    break
+        wrong += self.new_reports()
         if not wrong and not os.environ.get("EVENKEEL_KEEP"):
             shutil.rmtree(self.home, ignore_errors=True)
+        installations.remove(self)
+        os.close(self.number_fd)
         return wrong
 
 
-@pytest.fixture(scope="session")
-def evenkeel():
+@contextlib.contextmanager
+def running(**env):
+    """One more installation, with `env` in the environment of its `up`."""
     installation = Evenkeel()
+    installation.env.update(env)
     try:
         subprocess.run([ROOT / "scripts" / "bases"], check=True, timeout=120)
         installation.up()
@@ -259,3 +291,32 @@ def evenkeel():
     finally:
         wrong = installation.close()
     assert not wrong, f"{installation.home}:\n" + "\n".join(wrong)
+
+
+@pytest.fixture(scope="session")
+def installation():
+    """`with installation() as evenkeel:` is an installation of a test's own."""
+    return running
+
+
+@pytest.fixture(scope="session")
+def evenkeel():
+    with running() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def another():
+    """A second installation, not started."""
+    one = Evenkeel()
+    yield one
+    wrong = one.close()
+    assert not wrong, f"{one.home}:\n" + "\n".join(wrong)
+
+
+@pytest.fixture(autouse=True)
+def no_reports():
+    """A sanitizer's report fails the test in which it was written."""
+    yield
+    new = [report for one in installations for report in one.new_reports()]
+    assert not new, "\n".join(new)

@@ -124,8 +124,8 @@ def test_sites_come_and_go(controller, agent):
     controller.wait_for("sites.serving", lambda p: p["complete"] and p["digests"] == [])
     one = controller.add(archive({"index.html": "one"}))
     controller.moved()
-    report = controller.wait_for("sites.serving", lambda p: has(one)(p) or p["failed"])
-    assert report["failed"] == [], "it is served at the first go"
+    told = controller.wait_for("sites.serving", lambda p: has(one)(p) or failed(one)(p))
+    assert has(one)(told) and not told["failed"]
     assert agent.text(one) == "one"
     controller.want(one, wanted=False)
     controller.moved()

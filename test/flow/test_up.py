@@ -65,6 +65,16 @@ def test_programs_outlive_their_supervisor(evenkeel):
     evenkeel.wait_for(lambda: evenkeel.api("GET", "/projects").status == 200)
 
 
+def test_a_folder_that_nginx_cannot_reach_is_refused(another):
+    closed = another.home / "closed"
+    closed.mkdir(mode=0o700)
+    another.data = closed / "data"
+    done = another.up(check=False)
+    another.data = another.home / "data"
+    assert done.returncode == 1
+    assert f"{closed} is closed" in done.stderr and "chmod o+x" in done.stderr
+
+
 def test_errors_say_what_to_do(evenkeel):
     done = evenkeel.cli("apps", "info", "nothing-here", check=False)
     assert done.returncode == 4

@@ -2,7 +2,7 @@
  *
  *     ping ── ok ──► T = now ── changed(NULL) ──► events since T … ── broken ──┐
  *      ▲                                                                       │
- *      └───────────────────────────── back-off ◄───────────────────────────────┘
+ *      └──────────── back-off ◄──────────── changed(NULL) when it was there ◄──┘
  *
  * What happens between T and the first byte of the stream is replayed by the daemon, so after
  * changed(NULL) nothing is missed. */
@@ -57,7 +57,7 @@ static json_t *filters(const struct docker *docker)
     return json_pack("{s:[s], s:[s], s:o}", "type", "container", "label", label, "event", names);
 }
 
-static int read_events(struct docker *docker, struct err *err)
+static int read_events(struct docker *docker, bool *is_there, struct err *err)
 {
     json_auto_t *version = NULL;
 
@@ -65,6 +65,7 @@ static int read_events(struct docker *docker, struct err *err)
         return -1;
     int64_t since = clock_now_ms(docker->clock);
     log_debug("reading container events");
+    *is_there = true;
     docker->changed(docker->changed_arg, NULL);
     auto_free char *escaped = engine_filters(filters(docker));
     auto_free char *path = xasprintf("/events?since=%lld.%03lld&filters=%s",
@@ -102,14 +103,18 @@ static void watch_main(void *arg)
 {
     struct docker *docker = arg;
     int64_t wait_ms = BACK_OFF_MS;
+    bool is_there = true; /* not being there is worth saying from the start */
 
     while (!is_closing(docker)) {
         struct err err = { .class = ERR_NONE };
         int64_t began = clock_mono_ms(docker->clock);
         refresh_firewall(docker);
-        int rc = read_events(docker, &err);
+        int rc = read_events(docker, &is_there, &err);
         if (is_closing(docker))
             return;
+        if (is_there)
+            docker->changed(docker->changed_arg, NULL);
+        is_there = false;
         log_warn("container events ended", rc ? E(&err) : S("error", "the daemon closed them"));
         if (clock_mono_ms(docker->clock) - began > BACK_OFF_MAX_MS)
             wait_ms = BACK_OFF_MS;

@@ -1,16 +1,20 @@
 /* The CLI's own parts: words to commands, text made visible, tables, YAML, server-sent events,
  * remotes, settings. */
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/mem.h"
 #include "cmd/cli/cli.h"
 #include "cmd/cli/output.h"
+#include "cmd/cli/port.h"
 #include "cmd/cli/server.h"
 #include "cmd/cli/settings.h"
 #include "cmd/cli/sse.h"
@@ -361,6 +365,42 @@ static void test_settings_are_checked(void **state)
     }
 }
 
+/* ---- ports ---------------------------------------------------------------------------------- */
+
+static void test_a_taken_port_has_an_owner(void **state)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof address;
+    struct err err = { 0 };
+    auto_free char *name = NULL;
+    bool is_free = true;
+    pid_t pid = 0;
+    int yes = 1;
+    (void)state;
+
+    auto_fd int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes),
+                     0); /* like HAProxy */
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    int64_t port = ntohs(address.sin_port);
+    assert_int_equal(port_is_free("127.0.0.1", port, &is_free, &err), 0);
+    assert_false(is_free);
+    assert_int_equal(port_is_free("0.0.0.0", port, &is_free, &err), 0);
+    assert_false(is_free);
+    assert_true(port_find_owner(port, &pid, &name));
+    assert_int_equal(pid, getpid());
+    assert_string_equal(name, "test-cmd-cli");
+    assert_int_equal(shutdown(fd, SHUT_RDWR), 0);
+    assert_int_equal(port_is_free("127.0.0.1", port, &is_free, &err), 0);
+    assert_true(is_free);
+    assert_false(port_find_owner(port, &pid, &name));
+    assert_int_equal(port_is_free("here", port, &is_free, &err), -1);
+    assert_int_equal(err.class, ERR_INVALID);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -378,6 +418,7 @@ int main(void)
         cmocka_unit_test(test_remotes),
         cmocka_unit_test(test_server_addresses),
         cmocka_unit_test(test_settings_are_checked),
+        cmocka_unit_test(test_a_taken_port_has_an_owner),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

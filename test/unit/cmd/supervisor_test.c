@@ -232,6 +232,36 @@ static void test_renews_what_it_adopted(void **state)
     assert_gone(second);
 }
 
+/* A program whose file was replaced while nobody supervised it, and one whose file is the same. */
+static void test_renews_what_was_replaced(void **state)
+{
+    struct fixture *f = *state;
+    auto_free char *program = fs_join(f->dir, "program"), *beside = fs_join(f->dir, "beside");
+    const char *argv[] = { program, "1000", NULL }, *same_argv[] = { "/bin/sleep", "1000", NULL };
+    const struct supervisor_child both[] = {
+        { .name = "other", .argv = argv, .stop_signal = SIGTERM, .stop_ms = 2000 },
+        { .name = "same", .argv = same_argv, .stop_signal = SIGTERM, .stop_ms = 2000 },
+    };
+    auto_free char *bytes = NULL;
+    struct err err = { 0 };
+    size_t len;
+
+    assert_int_equal(fs_read("/bin/sleep", 1 << 20, &bytes, &len, &err), 0);
+    assert_int_equal(fs_write(program, bytes, len, 0700, &err), 0);
+    run(f, both, 2, false);
+    pid_t first = pid_of(f, "other", 0), same = pid_of(f, "same", 0);
+    end(f, SIGKILL);
+    assert_int_equal(fs_write(beside, bytes, len, 0700, &err), 0);
+    assert_int_equal(rename(beside, program), 0);
+    run(f, both, 2, false);
+    pid_t second = pid_of(f, "other", first);
+    assert_int_equal(pid_of(f, "same", 0), same);
+    end(f, SIGTERM);
+    assert_gone(first);
+    assert_gone(second);
+    assert_gone(same);
+}
+
 static void test_takes_no_other_program_for_its_own(void **state)
 {
     struct fixture *f = *state;
@@ -409,6 +439,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_adopts_after_a_kill, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stops_what_it_adopted, setup, teardown),
         cmocka_unit_test_setup_teardown(test_renews_what_it_adopted, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_renews_what_was_replaced, setup, teardown),
         cmocka_unit_test_setup_teardown(test_takes_no_other_program_for_its_own, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stops_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kills_what_does_not_stop, setup, teardown),

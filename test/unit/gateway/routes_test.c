@@ -24,6 +24,8 @@ static void test_found(void **state)
           200, false },
         { "POST", "/api/v1/projects/p/apps/a/deploy", "apps.deploy",
           "{\"project\":\"p\",\"app\":\"a\"}", 202, false },
+        { "POST", "/api/v1/projects/p/apps/a/restart", "apps.restart",
+          "{\"project\":\"p\",\"app\":\"a\"}", 202, false },
         { "PUT", "/api/v1/projects/p/apps/a/hold", "apps.hold", "{\"project\":\"p\",\"app\":\"a\"}",
           200, false },
         { "DELETE", "/api/v1/projects/p/apps/a/hold", "apps.resume",

@@ -388,7 +388,7 @@ void fixture_run(struct fixture *f, void (*fn)(struct fixture *f))
 
 int wait_for(atomic_int *counter, int n)
 {
-    for (int i = 0; i < 500 && *counter < n; i++)
+    for (int i = 0; i < 3000 && *counter < n; i++)
         usleep(10000);
     return *counter;
 }

@@ -22,7 +22,7 @@ GOOD = [
     "processes: {web: {check: {interval: 100ms, timeout: 2s}}}",
     "routes: []", "routes: [{}]", "routes: [{host: a.b, path: /a/b.c/, process: web}]",
     "routes: [{https: false, auth: off}]", "routes: [{host: localhost}]", "routes: [{path: /..a}]",
-    "deploy: {timeout: 1m, drain: 0s, stop: 250ms, keep: 100}",
+    "deploy: {timeout: 1m, drain: 0s, stop: 250ms, keep: 100}", "deploy: {restart: 0}",
 ]
 
 BAD = [
@@ -53,7 +53,7 @@ BAD = [
     "routes: [{path: //a}]", "routes: [{path: /a//b}]", "routes: [{path: /a/../b}]", "routes: [{path: /..}]",
     "routes: [{path: /.}]", "routes: [{path: '/a?b'}]", "routes: [{path: /a%20b}]",
     "routes: [{process: Web}]", "routes: [{https: true}]", "routes: [{auth: soft}]", "routes:",
-    "deploy: {keep: 0}", "deploy: {keep: 101}", "deploy: {timeout: soon}", "deploy: {overlap: true}",
+    "deploy: {keep: 0}", "deploy: {restart: -1}", "deploy: {keep: 101}", "deploy: {timeout: soon}", "deploy: {overlap: true}",
     "release: {command: a}", "cron: []", "volumes: []", "files: []", "ports: []", "addons: {}",
     "env: {" + ", ".join(f"A{i}: b" for i in range(501)) + "}",
     "processes: {" + ", ".join(f"a{i}: {{}}" for i in range(21)) + "}",

@@ -68,7 +68,7 @@ static const struct refusal refusals[] = {
       "leave the line out for the default" },
     /* values */
     { "app: Shop\n", "1: `app` must be 1 to 40 lower-case letters, digits and inner dashes", "app",
-      "for example: web-2" },
+      "write one like shop-2" },
     { "app: git\n", "1: the name git is reserved", "app", "choose another name" },
     { "build: {method: docker}\n",
       "1: `build.method` must be auto, command, dockerfile, image or static", "build.method", "" },
@@ -121,7 +121,7 @@ static const struct refusal refusals[] = {
       "env.PORT", "write the port into processes.NAME.port" },
     { "processes: {Web: {}}\n",
       "1: `processes.Web` must be 1 to 20 lower-case letters, digits and inner dashes",
-      "processes.Web", "for example: web-2" },
+      "processes.Web", "write one like shop-2" },
     { "processes: {web: {replicas: 101}}\n",
       "1: `processes.web.replicas` must be a whole number, from 0 to 100", "processes.web.replicas",
       "" },

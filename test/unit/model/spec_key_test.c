@@ -95,6 +95,8 @@ static void test_release_key(void **state)
         BASE "env: {A: b}",
         BASE "env: {A: c}",
         BASE "deploy: {timeout: 1m}",
+        BASE "deploy: {restart: 1}",
+        BASE "deploy: {restart: 2}",
         "build: {method: static}",
         "build: {method: static, spa: true}",
     };
