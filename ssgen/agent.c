@@ -68,8 +68,6 @@ static void run_job(void *item, void *arg)
                                           .path_max = config->path_max,
                                           .depth_max = config->depth_max };
 
-    const char *reason = NULL; /* means something after a failure only */
-
     (void)arg;
     const char *reason = "Internal";
     job->reason = NULL;
