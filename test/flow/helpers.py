@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -308,8 +309,7 @@ class GitServer:
     """Serves the bare repositories in its folder on a port that stays its own; may be away for a while."""
 
     def __init__(self, evenkeel):
-        self.evenkeel, self.root = evenkeel, evenkeel.home / "outside"
-        self.root.mkdir()
+        self.evenkeel, self.root = evenkeel, Path(tempfile.mkdtemp(prefix="outside-", dir=evenkeel.home))
         self.port = 0
         self.start()
 
