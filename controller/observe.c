@@ -106,9 +106,13 @@ static int note_exit(struct tx *tx, struct sync *s, const struct instance_row *b
         return 0;
     json_auto_t *data = json_pack("{s:s, s:I, s:b}", "instance", seen->name, "exit_code",
                                   seen->exit_code, "oom_killed", seen->oom_killed);
-    return note_event(tx, &s->app, "instance", seen->oom_killed ? "OutOfMemory" : "Exited", data,
-                      err, "%s ended with exit code %lld%s", seen->name, (long long)seen->exit_code,
-                      seen->oom_killed ? " (out of memory: raise its memory)" : "");
+    if (note_event(tx, &s->app, "instance", seen->oom_killed ? "OutOfMemory" : "Exited", data, err,
+                   "%s ended with exit code %lld%s", seen->name, (long long)seen->exit_code,
+                   seen->oom_killed ? " (out of memory: raise its memory)" : ""))
+        return -1;
+    return seen->log && *seen->log ? note_event(tx, &s->app, "instance", "LastLines", NULL, err,
+                                                "%s last said:\n%s", seen->name, seen->log)
+                                   : 0;
 }
 
 static int record_instance(struct tx *tx, struct sync *s, const struct release_row *release,

@@ -276,40 +276,33 @@ static int want_build(struct tx *tx, struct view *v, struct build_row *build, st
 static int find_build(struct tx *tx, struct view *v, const struct build_row *build, struct err *err)
 {
     static const struct {
-        const char *state, *reason, *text, *event;
+        const char *state, *reason, *text;
         enum condition_status status;
-        bool has_builder; /* only while there is one */
+        bool is_with_builder; /* holds only while one is connected */
+        bool has_own_reason;  /* the build's, when it has one, goes before this one */
     } table[] = {
-        { "queued", "BuildQueued", "waits for a builder", NULL, CONDITION_FALSE, true },
-        { "queued", "NoBuilder", "waits, but no builder is connected", NULL, CONDITION_FALSE,
+        { "queued", "BuildQueued", "waits for a builder", CONDITION_FALSE, true, true },
+        { "queued", "NoBuilder", "waits, but no builder is connected", CONDITION_FALSE, false,
           false },
-        { "running", "Building", "is running", NULL, CONDITION_FALSE, false },
-        { "succeeded", "Built", "made the artifact", NULL, CONDITION_TRUE, false },
-        { "failed", "BuildFailed", "failed", "build", CONDITION_FALSE, false },
-        { "cancelled", "BuildCancelled", "was cancelled", "build", CONDITION_FALSE, false },
+        { "running", "Building", "is running", CONDITION_FALSE, false, true },
+        { "succeeded", "Built", "made the artifact", CONDITION_TRUE, false, false },
+        { "failed", "BuildFailed", "failed", CONDITION_FALSE, false, true },
+        { "cancelled", "BuildCancelled", "was cancelled", CONDITION_FALSE, false, true },
     };
     for (size_t i = 0; i < countof(table); i++) {
         if (strcmp(build->state, table[i].state) != 0 ||
-            (table[i].has_builder && builders_count(v->c->builders) == 0))
+            (table[i].is_with_builder && builders_count(v->c->builders) == 0))
             continue;
-        char *text = NULL;
-        size_t len;
-        FILE *f = xmemstream(&text, &len);
-        fprintf(f, "build %s %s", build->id, table[i].text);
-        if (build->message && *build->message)
-            fprintf(f, ": %s", build->message);
-        fclose(f);
-        const struct finding finding = { BUILD_READY,
-                                         table[i].status,
-                                         build->reason && table[i].status != CONDITION_TRUE
-                                             ? build->reason
-                                             : table[i].reason,
-                                         text,
-                                         0,
-                                         table[i].event };
-        int rc = find_condition(tx, &v->app, &finding, err);
-        free(text);
-        return rc;
+        bool has_message = build->message && *build->message;
+        auto_free char *text =
+            xasprintf("build %s %s%s%s", build->id, table[i].text, has_message ? ": " : "",
+                      has_message ? build->message : "");
+        const char *own = table[i].has_own_reason ? build->reason : NULL;
+        const struct finding finding = {
+            /* its end is an event already */
+            BUILD_READY, table[i].status, own ? own : table[i].reason, text, 0, NULL
+        };
+        return find_condition(tx, &v->app, &finding, err);
     }
     return err_set(err, ERR_INTERNAL, "build %s has the state %s", build->id, build->state);
 }

@@ -108,7 +108,7 @@ static int note_evidence(struct tx *tx, struct sync *s, const struct running *ru
         if (one->probe && note_event(tx, &s->app, "instance", "Probe", NULL, err, "%s: %s",
                                      one->name, one->probe))
             return -1;
-        if (one->log && *one->log &&
+        if (one->state != INSTANCE_EXITED && one->log && *one->log && /* else said at its end */
             note_event(tx, &s->app, "instance", "LastLines", NULL, err, "%s last said:\n%s",
                        one->name, one->log))
             return -1;
@@ -118,9 +118,10 @@ static int note_evidence(struct tx *tx, struct sync *s, const struct running *ru
 
 static int reject(struct sync *s, const struct running *run, const char *why, struct err *err)
 {
-    auto_free char *message =
-        xasprintf("v%lld was rejected: %s%s%s", (long long)s->wanted.number, why,
-                  run->message ? ": " : "", run->message ? run->message : "");
+    /* An instance that ended may have been started again just now: then its end is the trouble. */
+    const char *trouble = run->message ? run->message : s->rollout.message;
+    auto_free char *message = xasprintf("v%lld was rejected: %s%s%s", (long long)s->wanted.number,
+                                        why, trouble ? ": " : "", trouble ? trouble : "");
     const char *reason = run->reason && *run->reason ? run->reason : "NotReadyInTime";
     const struct finding finding = { CONVERGED, CONDITION_FALSE, "Rejected", message, 0, NULL };
     json_auto_t *evidence = evidence_of(run);

@@ -233,9 +233,7 @@ int store_add_attempt(struct tx *tx, const struct build_row *build, const char *
 {
     auto_free char *id = id_new(tx_clock(tx));
 
-    if (sql_run(tx, err,
-                "UPDATE builds SET state = 'running', started_at = ?, reason = NULL, message = "
-                "NULL WHERE id = ?",
+    if (sql_run(tx, err, "UPDATE builds SET state = 'running', started_at = ? WHERE id = ?",
                 N(tx_now(tx)), T(build->id)) ||
         sql_run(tx, err, "UPDATE projects SET leased_at = ? WHERE id = ?", N(tx_now(tx)),
                 T(build->project_id)) ||
@@ -328,7 +326,8 @@ int store_remove_artifact(struct tx *tx, const char *digest, struct err *err)
 int store_rebuild_artifact(struct tx *tx, const char *digest, struct err *err)
 {
     if (sql_run(tx, err,
-                "UPDATE builds SET state = 'queued', reason = NULL, message = NULL, cancel = NULL, "
+                "UPDATE builds SET state = 'queued', reason = 'ImageMissing', "
+                "message = 'the image that it made before is gone', cancel = NULL, "
                 "artifact = NULL, attempts = 0, queued_at = ?, started_at = NULL, ended_at = NULL "
                 "WHERE id = (SELECT max(id) FROM builds WHERE artifact = ?)",
                 N(tx_now(tx)), T(digest)) ||

@@ -77,6 +77,8 @@ int store_set_condition(struct tx *tx, const char *app_id, const char *type,
         return -1;
     if (changed)
         *changed = !same;
+    if (!same)
+        sql_note_events(tx); /* who follows an app decides by its conditions when it is over */
     int64_t now = tx_now(tx);
     return sql_run(
         tx, err,

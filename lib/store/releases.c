@@ -144,6 +144,7 @@ static const struct row_field rollout_fields[] = {
     { ROW_TEXT, offsetof(struct rollout_row, from_id) },
     { ROW_TEXT, offsetof(struct rollout_row, state) },
     { ROW_TEXT, offsetof(struct rollout_row, step) },
+    { ROW_TEXT, offsetof(struct rollout_row, message) },
     { ROW_NUMBER, offsetof(struct rollout_row, elapsed_ms) },
     { ROW_NUMBER, offsetof(struct rollout_row, stepped_at) },
     { ROW_NUMBER, offsetof(struct rollout_row, failures) },
@@ -158,8 +159,8 @@ int store_find_rollout(struct tx *tx, const char *app_id, struct rollout_row *ro
                        struct err *err)
 {
     return row_find(tx, err, "running rollout", rollout_fields, countof(rollout_fields), rollout,
-                    "SELECT id, app_id, release_id, from_id, state, step, elapsed_ms, stepped_at, "
-                    "failures FROM rollouts "
+                    "SELECT id, app_id, release_id, from_id, state, step, message, elapsed_ms, "
+                    "stepped_at, failures FROM rollouts "
                     "WHERE app_id = ? AND state = 'running'",
                     ARGS(T(app_id)));
 }
@@ -182,7 +183,8 @@ int store_step_rollout(struct tx *tx, const struct rollout_row *rollout, const c
                        const char *message, int64_t delta_max_ms, bool has_failed, struct err *err)
 {
     return sql_run(tx, err,
-                   "UPDATE rollouts SET step = ?1, message = ?2, elapsed_ms = elapsed_ms + max(0, "
+                   "UPDATE rollouts SET step = ?1, message = ifnull(?2, message), elapsed_ms = "
+                   "elapsed_ms + max(0, "
                    "min(?3, ?4 - stepped_at)), "
                    "stepped_at = ?4, failures = failures + ?5 WHERE id = ?6",
                    T(step), T(message), N(delta_max_ms), N(tx_now(tx)), N(has_failed),

@@ -43,6 +43,7 @@ int store_list_releases(struct tx *tx, const char *app_id, int64_t before, int64
 
 struct rollout_row {
     char *id, *app_id, *release_id, *from_id, *state, *step;
+    char *message; /* the last thing that was in its way, or NULL */
     int64_t elapsed_ms, stepped_at, failures;
 };
 void rollout_row_done(struct rollout_row *rollout);
@@ -53,7 +54,8 @@ int store_find_rollout(struct tx *tx, const char *app_id, struct rollout_row *ro
                        struct err *err);
 int store_start_rollout(struct tx *tx, const char *app_id, const char *release_id,
                         const char *from_id, struct rollout_row *rollout, struct err *err);
-/* Adds the time since the last step, at most `delta_max_ms`. */
+/* Adds the time since the last step, at most `delta_max_ms`. `message` NULL keeps the one before.
+ */
 int store_step_rollout(struct tx *tx, const struct rollout_row *rollout, const char *step,
                        const char *message, int64_t delta_max_ms, bool has_failed, struct err *err);
 int store_end_rollout(struct tx *tx, const char *id, const char *state, const char *message,

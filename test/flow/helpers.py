@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,10 +38,16 @@ def page_app(page, name="app", replicas=1, check="path: /healthz", more=""):
 class App:
     """An app of the installation with a hosted repository, and the clone from which it is pushed."""
 
+    @classmethod
+    def of(cls, evenkeel, name):
+        """One that is there already."""
+        app = cls.__new__(cls)
+        app.evenkeel, app.name, app.path = evenkeel, name, f"/projects/default/apps/{name}"
+        return app
+
     def __init__(self, evenkeel: Evenkeel, name, files=None, *create):
-        self.evenkeel, self.name = evenkeel, name
+        self.evenkeel, self.name, self.path = evenkeel, name, f"/projects/default/apps/{name}"
         evenkeel.cli("apps", "create", name, *create)
-        self.path = f"/projects/default/apps/{name}"
         if files:
             self.folder = evenkeel.repository(files, name)
             evenkeel.git("remote", "add", "origin", evenkeel.git_url(name), cwd=self.folder)
@@ -101,8 +108,12 @@ class App:
 
     def wait_first(self, name, reason, timeout=30):
         """Until `explain` names this link; the link."""
-        wait_for(lambda: self.first() == (name, reason), timeout, what=f"{self.name}: {name} {reason}, is {self.first()}")
-        return self.explain()["first"]
+        def look():
+            whole = self.explain()
+            first = whole["first"] or {}
+            assert (first.get("name"), first.get("reason")) == (name, reason), whole["text"]
+            return first
+        return wait_for(look, timeout, what=f"{self.name}: {name} {reason}")
 
     def wait_page(self, page, timeout=60):
         wait_for(lambda: self.page() == page, timeout, what=f"{self.name} serves {page!r}")
@@ -298,8 +309,7 @@ class GitServer:
     """Serves the bare repositories in its folder on a port that stays its own; may be away for a while."""
 
     def __init__(self, evenkeel):
-        self.evenkeel, self.root = evenkeel, evenkeel.home / "outside"
-        self.root.mkdir()
+        self.evenkeel, self.root = evenkeel, Path(tempfile.mkdtemp(prefix="outside-", dir=evenkeel.home))
         self.port = 0
         self.start()
 

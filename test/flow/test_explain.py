@@ -111,6 +111,17 @@ def test_router_not_acknowledging(evenkeel, app):
     assert_all_well(app)
 
 
+def test_image_not_to_be_had(evenkeel):
+    """An app of an image by name, which no registry has."""
+    done = evenkeel.api("POST", "/projects/default/apps", {"app": "pulled", "spec": {
+        "build": {"method": "image", "base": "127.0.0.1:9/nobody/has-this:1"}, "processes": {"web": {"port": 8080}}}})
+    assert done.status == 201, done.text
+    app = App.of(evenkeel, "pulled")
+    link = explained(app, "BuildReady", "BaseImageMissing")
+    assert "127.0.0.1:9/nobody/has-this" in link["message"], link
+    evenkeel.cli("apps", "destroy", "pulled", "--yes")
+
+
 def image_of(app):
     number = app.live()
     return next(r["artifact"] for r in app.json("/releases")["items"] if r["number"] == number)
@@ -124,19 +135,33 @@ def remove_image(app):
         app.evenkeel.run("docker", "rmi", "-f", image)
 
 
+def image_is_missed(app):
+    """Further on in the chain; building it again comes first."""
+    link = next(x for x in app.explain()["links"] if x["name"] == "ImagePresent")
+    return link["reason"] == "ImageMissing" and link["holds"] is False and link["message"]
+
+
 def test_image_missing(evenkeel, app):
     page, attempts = app.page(), app.attempts()
-    with without(evenkeel, "builder"):
+    with frozen(evenkeel, "builder"):
         remove_image(app)
-        evenkeel.wait_for(lambda: any(x["reason"] == "ImageMissing" and x["holds"] is False for x in app.explain()["links"]), 60)
-        link = next(x for x in app.explain()["links"] if x["reason"] == "ImageMissing")
-        assert link["name"] == "ImagePresent" and link["message"], link
-        # It is being built again, which is what it waits for first.
-        explained(app, "BuildReady", "NoBuilder")
+        link = explained(app, "BuildReady", "ImageMissing")
+        assert "gone" in link["message"], link
+        evenkeel.wait_for(lambda: image_is_missed(app))
     app.wait_page(page)
     assert_all_well(app)
     assert app.attempts() == attempts + 1
     assert any(e["reason"] == "ImageMissing" for e in app.events())
+
+
+def test_image_missing_and_no_builder(evenkeel, app):
+    page = app.page()
+    with without(evenkeel, "builder"):
+        remove_image(app)
+        explained(app, "BuildReady", "NoBuilder")
+        evenkeel.wait_for(lambda: image_is_missed(app))
+    app.wait_page(page)
+    assert_all_well(app)
 
 
 def test_image_missing_of_a_held_app(evenkeel, app):
