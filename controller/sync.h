@@ -51,8 +51,8 @@ int sync_observe(struct sync *s, struct err *err);
  */
 int sync_route(struct sync *s, const struct release_row *release, struct err *err);
 
-/* routes.c: the condition after a sync_route that succeeded, also one that found the routes there: the
- * answer to the step before may have been lost. */
+/* routes.c: the condition after a sync_route that succeeded, also one that found the routes there:
+ * the answer to the step before may have been lost. */
 int sync_find_routed(struct tx *tx, struct sync *s, struct err *err);
 
 /* routes.c: instances that should not run get no new requests from the next sync_route on. */

@@ -217,8 +217,8 @@ int apps_update(struct rpc_call *call, const json_t *params, json_t **result, st
     int64_t generation;
 
     if (api_caller(call, params, &caller, err) || api_text(params, "ref", false, &ref, err) ||
-        (ref && spec_check_ref(ref, err)) ||
-        app_to_change(call, params, &caller, &tx, &app, err) || check_generation(params, &app, err))
+        (ref && spec_check_ref(ref, err)) || app_to_change(call, params, &caller, &tx, &app, err) ||
+        check_generation(params, &app, err))
         return -1;
     if ((spec && change_overlay(c, tx, &app, spec, caller.name, &generation, err)) ||
         (json_is_boolean(running) &&

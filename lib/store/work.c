@@ -33,7 +33,7 @@ int store_add_work(struct tx *tx, const char *loop, const char *subject, int64_t
 
 int store_hurry_work(struct tx *tx, const char *loop, struct err *err)
 {
-    sql_note_work(tx);
+    sql_note_work(tx, loop);
     return sql_run(tx, err,
                    "UPDATE work SET due_at = min(due_at, ?), revision = revision + 1 WHERE loop = "
                    "? AND attempts > 0",

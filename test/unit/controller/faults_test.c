@@ -1,6 +1,6 @@
-/* Every call to the outside goes wrong once, in turn: before it took effect, after it, and as if the
- * program had ended there. The course comes to the same end each time, and what was served stays
- * served. */
+/* Every call to the outside goes wrong once, in turn: before it took effect, after it, and as if
+ * the program had ended there. The course comes to the same end each time, and what was served
+ * stays served. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,17 +17,16 @@
 
 enum { MINUTE = 60000, HEAL_MS = 20 * MINUTE };
 
-#define WEB(more) "app: hello\nbuild: {method: dockerfile}\nprocesses:\n  web: {port: 8080" more "}\n"
+#define WEB(more) \
+    "app: hello\nbuild: {method: dockerfile}\nprocesses:\n  web: {port: 8080" more "}\n"
 
 static const struct fault {
     const char *name;
     bool is_after;
     enum err_class class;
 } faults[] = {
-    { "fails", false, ERR_UNAVAILABLE },
-    { "answer is lost", true, ERR_UNAVAILABLE },
-    { "ends before", false, ERR_STOPPED },
-    { "ends after", true, ERR_STOPPED },
+    { "fails", false, ERR_UNAVAILABLE },    { "answer is lost", true, ERR_UNAVAILABLE },
+    { "ends before", false, ERR_STOPPED },  { "ends after", true, ERR_STOPPED },
     { "is a defect", false, ERR_INTERNAL },
 };
 
@@ -63,8 +62,8 @@ static void destroy(struct world *w, const char *id)
     struct err err = { 0 };
 
     w->must_serve = NULL;
-    world_must(tx_begin(w->c.store, TX_WRITE, &tx, &err) ||
-                   store_set_deleting(tx, id, &err) || tx_commit(&tx, &err),
+    world_must(tx_begin(w->c.store, TX_WRITE, &tx, &err) || store_set_deleting(tx, id, &err) ||
+                   tx_commit(&tx, &err),
                &err, "destroying");
     world_run(w, HEAL_MS);
 }
@@ -106,7 +105,8 @@ static void expect_the_same_end(void (*course)(struct world *w, const char *id))
     size_t count, ignored;
     auto_free char *good = run(course, &faults[0], 0, &count);
 
-    /* later calls are looks at what is already as it should be; the first eighty hold all the steps */
+    /* later calls are looks at what is already as it should be; the first eighty hold all the steps
+     */
     assert_true(count > 2);
     for (size_t f = 0; f < countof(faults); f++)
         for (size_t at = 1; at <= count && at <= 80; at++) {
@@ -116,11 +116,11 @@ static void expect_the_same_end(void (*course)(struct world *w, const char *id))
         }
 }
 
-#define COURSE(name)                    \
+#define COURSE(name)                      \
     static void test_##name(void **state) \
-    {                                   \
-        (void)state;                    \
-        expect_the_same_end(name);      \
+    {                                     \
+        (void)state;                      \
+        expect_the_same_end(name);        \
     }
 COURSE(push_another)
 COURSE(push_and_go_back)

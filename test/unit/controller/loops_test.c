@@ -27,7 +27,8 @@ enum { MINUTE = 60000, HOUR = 60 * MINUTE };
 
 static const char web[] = "build: {method: dockerfile}\nprocesses:\n  web: {port: 8080}\n";
 
-static void expect_(struct world *w, const char *sql, const char *expected, const char *file, int line)
+static void expect_(struct world *w, const char *sql, const char *expected, const char *file,
+                    int line)
 {
     auto_free char *answer = world_ask(w, sql);
 
@@ -137,14 +138,16 @@ static void test_synchronizer_beside_an_app_that_keeps_ending(void **state)
     w->has_builder = false;
     world_push(w, 'b', 'b', web);
     world_run(w, 1000);
-    auto_free char *image = world_ask(w, "SELECT 'sha256:' || key FROM builds b JOIN apps a ON a.id = "
-                                         "b.app_id WHERE state = 'queued' AND a.name = 'two'");
+    auto_free char *image =
+        world_ask(w, "SELECT 'sha256:' || key FROM builds b JOIN apps a ON a.id = "
+                     "b.app_id WHERE state = 'queued' AND a.name = 'two'");
     world_image(w, image)->exits = true;
     w->has_builder = true;
     world_kick(w, "dispatcher", "queue");
     world_run(w, 2 * MINUTE);
-    expect(w, "SELECT group_concat(a.name || r.number) FROM (SELECT * FROM apps ORDER BY name) a JOIN "
-              "releases r ON r.id = live_release_id",
+    expect(w,
+           "SELECT group_concat(a.name || r.number) FROM (SELECT * FROM apps ORDER BY name) a JOIN "
+           "releases r ON r.id = live_release_id",
            "one2,three2,two1");
     expect(w, "SELECT count(*) FROM releases WHERE state = 'rejected'", "1");
     end_three(w, ids);
@@ -174,13 +177,15 @@ static void test_backend_that_is_away_is_said_and_waited_for(void **state)
     w->backend_away = true;
     world_kick(w, "synchronizer", ids[0]);
     world_run(w, MINUTE);
-    expect(w, "SELECT status || ' ' || reason FROM conditions c JOIN apps a ON a.id = c.app_id WHERE "
-              "a.name = 'one' AND type = 'InstancesReady'",
+    expect(w,
+           "SELECT status || ' ' || reason FROM conditions c JOIN apps a ON a.id = c.app_id WHERE "
+           "a.name = 'one' AND type = 'InstancesReady'",
            "unknown BackendUnavailable");
     assert_int_equal(world_serving(w, "one.localhost"), 1); /* what is there serves on */
     w->backend_away = false;
     world_run(w, 6 * MINUTE);
-    expect(w, "SELECT count(*) FROM conditions WHERE type = 'InstancesReady' AND status = 'true'", "3");
+    expect(w, "SELECT count(*) FROM conditions WHERE type = 'InstancesReady' AND status = 'true'",
+           "3");
     end_three(w, ids);
 }
 
@@ -197,9 +202,9 @@ static void test_defect_is_put_aside(void **state)
         world_kick(w, "synchronizer", ids[0]);
         world_turn(w);
     }
-    auto_free char *sql = xasprintf(
-        "SELECT due_at - %lld FROM work WHERE loop = 'synchronizer' AND attempts = 5",
-        (long long)w->now_ms);
+    auto_free char *sql =
+        xasprintf("SELECT due_at - %lld FROM work WHERE loop = 'synchronizer' AND attempts = 5",
+                  (long long)w->now_ms);
     expect(w, sql, "3600000");
     w->fail.at = 0;
     world_kick(w, "synchronizer", ids[0]); /* a cause ends that */
@@ -227,7 +232,8 @@ static char *follow_another_ref(struct world *w, const char *name, const char *r
 static void test_fetcher_goes_on_past_a_ref_that_fails(void **state)
 {
     struct world *w = world_new();
-    auto_free char *id = world_app(w, "hello", NULL), *other = NULL;
+    free(world_app(w, "hello", NULL));
+    auto_free char *other = NULL;
     (void)state;
 
     world_commit(w, 'b', 'b', web);
@@ -238,8 +244,9 @@ static void test_fetcher_goes_on_past_a_ref_that_fails(void **state)
     world_push(w, 'a', 'a', web);
     world_run(w, MINUTE);
     expect(w, "SELECT group_concat(name) FROM apps WHERE live_release_id IS NOT NULL", "other");
-    expect(w, "SELECT group_concat(name || ' ' || reason) FROM conditions JOIN apps ON id = app_id "
-              "WHERE type = 'SourceReady' AND status = 'false'",
+    expect(w,
+           "SELECT group_concat(name || ' ' || reason) FROM conditions JOIN apps ON id = app_id "
+           "WHERE type = 'SourceReady' AND status = 'false'",
            "hello RemoteUnreachable");
     w->refs[0].cannot_be_fetched = false;
     world_run(w, 6 * MINUTE);
@@ -256,13 +263,15 @@ static void test_remote_that_is_away(void **state)
     w->remote_away = true;
     world_push(w, 'b', 'b', web);
     world_run(w, MINUTE);
-    expect(w, "SELECT count(*) FROM conditions WHERE type = 'SourceReady' AND reason = "
-              "'RemoteUnreachable' AND next_try_at IS NOT NULL",
+    expect(w,
+           "SELECT count(*) FROM conditions WHERE type = 'SourceReady' AND reason = "
+           "'RemoteUnreachable' AND next_try_at IS NOT NULL",
            "3");
     expect(w, "SELECT DISTINCT error_reason FROM repositories", "RemoteUnreachable");
     w->remote_away = false;
     world_run(w, 6 * MINUTE);
-    expect(w, "SELECT count(*) FROM apps a JOIN releases r ON r.id = live_release_id WHERE number = 2",
+    expect(w,
+           "SELECT count(*) FROM apps a JOIN releases r ON r.id = live_release_id WHERE number = 2",
            "3");
     end_three(w, ids);
 }
@@ -297,10 +306,12 @@ static void test_registrar_beside_a_broken_spec(void **state)
                &err, "taking another's host");
     world_push(w, 'b', 'b', web);
     world_run(w, MINUTE);
-    expect(w, "SELECT group_concat(name || ' ' || reason) FROM conditions JOIN apps ON id = app_id "
-              "WHERE type = 'SpecValid' AND status = 'false'",
+    expect(w,
+           "SELECT group_concat(name || ' ' || reason) FROM conditions JOIN apps ON id = app_id "
+           "WHERE type = 'SpecValid' AND status = 'false'",
            "two HostTaken");
-    expect(w, "SELECT count(*) FROM apps a JOIN releases r ON r.id = live_release_id WHERE number = 2",
+    expect(w,
+           "SELECT count(*) FROM apps a JOIN releases r ON r.id = live_release_id WHERE number = 2",
            "2");
     end_three(w, ids);
 }
@@ -311,9 +322,9 @@ static char *victim;
 
 static void roll_back_meanwhile(struct world *w, const char *call)
 {
-    json_auto_t *hold = json_pack("{s:s, s:s, s:s, s:b}", "sha",
-                                  "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "reason", "RolledBack",
-                                  "message", "rolled back", "is_manual", 0);
+    json_auto_t *hold =
+        json_pack("{s:s, s:s, s:s, s:b}", "sha", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+                  "reason", "RolledBack", "message", "rolled back", "is_manual", 0);
     auto_release first = { 0 };
     auto_tx *tx = NULL;
     struct err err = { 0 };
@@ -343,8 +354,9 @@ static void test_rollback_while_the_registrar_reads_is_not_undone(void **state)
     world_kick(w, "synchronizer", ids[0]);
     world_run(w, MINUTE);
     assert_null(w->meanwhile);
-    expect(w, "SELECT r.number FROM apps a JOIN releases r ON r.id = wanted_release_id WHERE a.name "
-              "= 'one'",
+    expect(w,
+           "SELECT r.number FROM apps a JOIN releases r ON r.id = wanted_release_id WHERE a.name "
+           "= 'one'",
            "1");
     expect(w, "SELECT hold ->> 'reason' FROM apps WHERE name = 'one'", "RolledBack");
     end_three(w, ids);
@@ -404,11 +416,12 @@ static void test_too_many_orphans_are_left_alone(void **state)
 static void test_a_tenth_may_go(void **state)
 {
     struct world *w = world_new();
-    auto_free char *id = world_app(w, "hello", NULL);
+    free(world_app(w, "hello", NULL));
     (void)state;
 
-    world_push(w, 'a', 'a',
-               "build: {method: dockerfile}\nprocesses:\n  a: {replicas: 14}\n  b: {replicas: 14}\n");
+    world_push(
+        w, 'a', 'a',
+        "build: {method: dockerfile}\nprocesses:\n  a: {replicas: 14}\n  b: {replicas: 14}\n");
     world_run(w, MINUTE);
     assert_int_equal(w->container_count, 28);
     add_orphans(w, 4); /* of 32: more than three */
@@ -423,7 +436,7 @@ static void test_a_tenth_may_go(void **state)
 static void test_artifacts_go_and_come_back(void **state)
 {
     struct world *w = world_new();
-    auto_free char *id = world_app(w, "hello", NULL);
+    free(world_app(w, "hello", NULL));
     (void)state;
 
     w->config.builds_keep = 50;
@@ -478,7 +491,7 @@ static void test_site_archives_go(void **state)
 static void test_old_builds_and_events_go(void **state)
 {
     struct world *w = world_new();
-    auto_free char *id = world_app(w, "hello", NULL);
+    free(world_app(w, "hello", NULL));
     struct err err = { 0 };
     (void)state;
 
@@ -507,8 +520,9 @@ static void want_next_meanwhile(struct world *w, const char *call)
     if (strcmp(call, "router.apply") != 0)
         return;
     w->meanwhile = NULL;
-    world_push(w, 'c', 'c', "build: {method: dockerfile}\nprocesses:\n  web: {port: 8080}\nroutes:\n"
-                            "  - {host: next.localhost}\n");
+    world_push(w, 'c', 'c',
+               "build: {method: dockerfile}\nprocesses:\n  web: {port: 8080}\nroutes:\n"
+               "  - {host: next.localhost}\n");
     struct err err = { 0 };
     int64_t again_ms = -1;
     auto_free char *repository = world_ask(w, "SELECT id FROM repositories");
@@ -532,6 +546,7 @@ static void test_going_live_keeps_the_claims_of_what_is_next(void **state)
     struct world *w = world_new();
     auto_free char *id = victim = world_app(w, "hello", NULL);
     (void)state;
+    (void)id;
 
     world_push(w, 'a', 'a', web);
     world_run(w, MINUTE);

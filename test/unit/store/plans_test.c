@@ -9,7 +9,7 @@
 /* Asks everything that is asked when nothing happens, and once per step. */
 static void ask(struct fixture *f, struct tx *tx)
 {
-    json_auto_t *names = json_array(), *sites = NULL;
+    json_auto_t *sites = NULL;
     auto_id_list queued = { 0 }, running = { 0 }, apps = { 0 }, on_ref = { 0 };
     auto_work_list work = { 0 };
     auto_ref_list refs = { 0 };
@@ -48,7 +48,7 @@ static void ask(struct fixture *f, struct tx *tx)
 /* Indexes that hold only rows that are waiting for something. */
 static bool is_partial(const char *plan)
 {
-    static const char *const names[] = { "builds_queued", "builds_waiting",   "builds_running",
+    static const char *const names[] = { "builds_queued", "builds_waiting",  "builds_running",
                                          "apps_moving",   "apps_unobserved", "attempts_running",
                                          "sites_wanted" };
     for (size_t i = 0; i < countof(names); i++)
@@ -60,9 +60,10 @@ static bool is_partial(const char *plan)
 static void check(sqlite3 *db, const char *sql)
 {
     /* and the names that statements give them */
-    static const char *const growing[] = { "apps", "builds",   "b",      "releases", "r",
-                                           "events", "a", "build_attempts", "sites", "s", "commits",
-                                           "rollouts", "o", "artifacts", "f" };
+    static const char *const growing[] = { "apps",  "builds",    "b",       "releases",
+                                           "r",     "events",    "a",       "build_attempts",
+                                           "sites", "s",         "commits", "rollouts",
+                                           "o",     "artifacts", "f" };
     auto_free char *question = xasprintf("EXPLAIN QUERY PLAN %s", sql);
     sqlite3_stmt *stmt = NULL;
 
@@ -110,7 +111,8 @@ static void test_every_foreign_key_has_an_index(void **state)
     assert_int_equal(
         sqlite3_prepare_v2(
             tx->connection->db,
-            "SELECT m.name || '.' || k.\"from\" FROM sqlite_master m, pragma_foreign_key_list(m.name) "
+            "SELECT m.name || '.' || k.\"from\" FROM sqlite_master m, "
+            "pragma_foreign_key_list(m.name) "
             "k WHERE m.type = 'table' AND m.name <> 'tokens' AND NOT EXISTS (SELECT 1 FROM "
             "pragma_index_list(m.name) i, pragma_index_info(i.name) c WHERE NOT i.partial AND "
             "c.seqno = 0 AND c.name = k.\"from\")",

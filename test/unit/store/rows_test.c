@@ -131,7 +131,8 @@ static void set(struct fixture *f, enum condition_status status, const char *rea
 {
     bool changed;
     auto_tx *tx = begin(f, TX_OBSERVE);
-    ok(f, store_set_condition(tx, f->app, "Type", status, reason, message, 5000, &changed, &f->err));
+    ok(f,
+       store_set_condition(tx, f->app, "Type", status, reason, message, 5000, &changed, &f->err));
     assert_int_equal(changed, expected);
     ok(f, tx_commit(&tx, &f->err));
     f->now_ms += 1000;
@@ -176,8 +177,10 @@ static void test_events(void **state)
     }
     ok(f, store_list_events(tx, NULL, f->app, -1, 2, &last, &f->err));
     assert_int_equal(json_array_size(last), 2); /* the newest two, in order */
-    assert_string_equal(json_string_value(json_object_get(json_array_get(last, 1), "message")), "9");
-    assert_string_equal(json_string_value(json_object_get(json_array_get(last, 0), "message")), "7");
+    assert_string_equal(json_string_value(json_object_get(json_array_get(last, 1), "message")),
+                        "9");
+    assert_string_equal(json_string_value(json_object_get(json_array_get(last, 0), "message")),
+                        "7");
     ok(f, store_last_event(tx, &seq, &f->err));
     ok(f, store_list_events(tx, f->project, NULL, seq - 3, 10, &after, &f->err));
     assert_int_equal(json_array_size(after), 3);
@@ -270,8 +273,10 @@ static void test_refs(void **state)
 static void test_lost_instances_make_work(void **state)
 {
     struct fixture *f = *state;
-    const struct instance_row row = { .name = (char[]){ "i1" },      .app_id = f->app,
-                                      .release_id = (char[]){ "r" }, .process = (char[]){ "web" },
+    const struct instance_row row = { .name = (char[]){ "i1" },
+                                      .app_id = f->app,
+                                      .release_id = (char[]){ "r" },
+                                      .process = (char[]){ "web" },
                                       .state = (char[]){ "ready" } };
     json_auto_t *there = json_pack("[s]", "i1"), *none = json_array();
     int64_t lost = -1;

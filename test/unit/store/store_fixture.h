@@ -43,7 +43,8 @@ static inline int64_t fixture_now(void *self)
 }
 
 #define ok(f, rc) ok_(f, rc, #rc, __FILE__, __LINE__)
-static inline void ok_(const struct fixture *f, int rc, const char *what, const char *file, int line)
+static inline void ok_(const struct fixture *f, int rc, const char *what, const char *file,
+                       int line)
 {
     if (rc == 0)
         return;
@@ -51,7 +52,8 @@ static inline void ok_(const struct fixture *f, int rc, const char *what, const 
     _fail(file, line);
 }
 
-static inline void refused_(struct fixture *f, int rc, enum err_class class, const char *file, int line)
+static inline void refused_(struct fixture *f, int rc, enum err_class class, const char *file,
+                            int line)
 {
     _assert_int_equal((unsigned long)rc, (unsigned long)-1, file, line);
     _assert_int_equal(f->err.class, class, file, line);

@@ -104,9 +104,9 @@ static void test_scope_exit_rolls_back(void **state)
     refused(f, store_get_setting(tx, "a", &value, &f->err), ERR_NOT_FOUND);
 }
 
-static void note_commit(void *arg, bool events, bool work)
+static void note_commit(void *arg, bool events, const char *const *loops)
 {
-    *(int *)arg += 1 + 10 * events + 100 * work;
+    *(int *)arg += 1 + 10 * events + 100 * (*loops != NULL);
 }
 
 static void test_commits_are_told(void **state)

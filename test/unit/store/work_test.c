@@ -115,7 +115,8 @@ static void test_missing_polls_are_added_once(void **state)
 {
     struct fixture *f = *state;
     auto_repository remote = { 0 }, hosted = { 0 };
-    const struct repository_row far = { .project_id = f->project, .name = (char[]){ "far" },
+    const struct repository_row far = { .project_id = f->project,
+                                        .name = (char[]){ "far" },
                                         .url = (char[]){ "https://example/far" } };
     const struct repository_row here = { .project_id = f->project, .name = (char[]){ "here" } };
 
