@@ -195,7 +195,7 @@ static void test_spec_that_is_broken(void **state)
 static void test_ref_that_is_missing(void **state)
 {
     struct world *w = world_new();
-    auto_free char *id = world_app(w, "hello", NULL);
+    free(world_app(w, "hello", NULL));
     (void)state;
 
     world_run(w, 1000);
@@ -214,7 +214,7 @@ static void test_host_that_is_taken(void **state)
 {
     auto_free char *id = NULL;
     struct world *w = make_live(&id, WEB(""));
-    auto_free char *other = world_app(w, "other", "{\"routes\": [{\"host\": \"" HOST "\"}]}");
+    free(world_app(w, "other", "{\"routes\": [{\"host\": \"" HOST "\"}]}"));
     (void)state;
 
     world_run(w, 5 * MINUTE);
@@ -368,7 +368,7 @@ static void test_destroyed_app_leaves_no_build_behind(void **state)
 static void test_superseded_build_is_dropped(void **state)
 {
     struct world *w = world_new();
-    auto_free char *id = world_app(w, "hello", NULL);
+    free(world_app(w, "hello", NULL));
     (void)state;
 
     w->has_builder = false;
@@ -462,7 +462,7 @@ static void serve(struct world *w, const char *digest, const char *reason)
 static void test_site_waits_for_an_agent(void **state)
 {
     struct world *w = world_new();
-    auto_free char *id = world_app(w, "hello", NULL);
+    free(world_app(w, "hello", NULL));
     (void)state;
 
     world_push(w, 'a', 'a', "app: hello\nbuild: {method: static}\n");

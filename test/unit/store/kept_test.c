@@ -286,7 +286,8 @@ static void an_app_keeps_as_many_artifacts_as_it_says(void **state)
     }
     assert_false(is_unkept(f, NULL, digests[0])); /* too young */
     later(f, 2 * HOUR_MS);
-    assert_true(is_unkept(f, NULL, digests[0])); /* deploy.keep is 2: the live one and two before it */
+    assert_true(
+        is_unkept(f, NULL, digests[0])); /* deploy.keep is 2: the live one and two before it */
     assert_true(is_unkept(f, f->app[0], digests[1]));
     assert_false(is_unkept(f, f->app[1], digests[1]));
     assert_false(is_unkept(f, NULL, digests[2]));

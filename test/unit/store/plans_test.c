@@ -9,7 +9,7 @@
 /* Asks everything that is asked when nothing happens, and once per step. */
 static void ask(struct fixture *f, struct tx *tx)
 {
-    json_auto_t *names = json_array(), *sites = NULL;
+    json_auto_t *sites = NULL;
     auto_id_list queued = { 0 }, running = { 0 }, apps = { 0 }, on_ref = { 0 };
     auto_work_list work = { 0 };
     auto_ref_list refs = { 0 };

@@ -1,5 +1,6 @@
-/* A websocket server that sends back what it is sent, for tests: argv[1] is the port. One process per connection;
- * anything but an upgrade is answered with 200, for the health check. Text frames below 126 bytes only. */
+/* A websocket server that sends back what it is sent, for tests: argv[1] is the port. One process
+ * per connection; anything but an upgrade is answered with 200, for the health check. Text frames
+ * below 126 bytes only. */
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdint.h>
@@ -20,7 +21,8 @@ static void sha1_block(uint32_t h[5], const unsigned char *p)
     uint32_t w[80], a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
 
     for (int i = 0; i < 16; i++)
-        w[i] = (uint32_t)p[4 * i] << 24 | (uint32_t)p[4 * i + 1] << 16 | (uint32_t)p[4 * i + 2] << 8 | p[4 * i + 3];
+        w[i] = (uint32_t)p[4 * i] << 24 | (uint32_t)p[4 * i + 1] << 16 |
+               (uint32_t)p[4 * i + 2] << 8 | p[4 * i + 3];
     for (int i = 16; i < 80; i++)
         w[i] = rotate(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
     for (int i = 0; i < 80; i++) {
@@ -53,10 +55,12 @@ static void sha1(const char *text, unsigned char digest[20])
 
 static void base64(const unsigned char in[20], char out[29])
 {
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
     for (int i = 0, o = 0; i < 20; i += 3) {
-        uint32_t three = (uint32_t)in[i] << 16 | (uint32_t)in[i + 1] << 8 | (i + 2 < 20 ? in[i + 2] : 0);
+        uint32_t three =
+            (uint32_t)in[i] << 16 | (uint32_t)in[i + 1] << 8 | (i + 2 < 20 ? in[i + 2] : 0);
         for (int shift = 18; shift >= 0; shift -= 6)
             out[o++] = letters[three >> shift & 63];
     }
@@ -117,14 +121,17 @@ static void serve(int fd)
     strcat(key, "258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
     sha1(key, digest);
     base64(digest, accept);
-    dprintf(fd, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+    dprintf(fd,
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
+            "Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
             accept);
     echo(fd);
 }
 
 int main(int argc, char **argv)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argc > 1 ? argv[1] : "8080")) };
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_port = htons((uint16_t)atoi(argc > 1 ? argv[1] : "8080")) };
     int on = 1, listener = socket(AF_INET, SOCK_STREAM, 0);
 
     signal(SIGCHLD, SIG_IGN);
