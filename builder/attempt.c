@@ -21,7 +21,7 @@
 enum { TEXT_MAX = 256, TIMEOUT_DEFAULT_MS = 15 * 60 * 1000, LOG_DEFAULT = 16 * 1024 * 1024 };
 enum { SETTLE_CALL_MS = 10000, SETTLE_RETRY_MS = 500 };
 
-/* ---- the lease ------------------------------------------------------------------------------ */
+/* ---- the lease ---- */
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -105,7 +105,7 @@ json_t *attempt_params(const struct attempt *a)
     return json_pack("{s:s, s:s}", "attempt", a->id, "lease", a->lease);
 }
 
-/* ---- stopping ------------------------------------------------------------------------------- */
+/* ---- stopping ---- */
 
 void attempt_stop(struct attempt *a, enum stop_cause cause, const char *text)
 {
@@ -182,7 +182,7 @@ int attempt_fail_text(struct attempt *a, const char *reason, const char *fmt, ..
     return attempt_fail(a, reason, &err);
 }
 
-/* ---- settling ------------------------------------------------------------------------------- */
+/* ---- settling ---- */
 
 /* Faults of the platform, not of what is built: the build is queued again. */
 static bool is_infrastructure(const char *reason)
@@ -290,7 +290,7 @@ static void settle(struct attempt *a)
              S("message", json_string_value(json_object_get(params, "message"))));
 }
 
-/* ---- running -------------------------------------------------------------------------------- */
+/* ---- running ---- */
 
 static void log_is_full(void *arg)
 {

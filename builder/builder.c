@@ -55,7 +55,7 @@ bool builder_wait_link(struct builder *b, int64_t wait_ms)
     return is_greeted;
 }
 
-/* ---- the attempts under way ----------------------------------------------------------------- */
+/* ---- the attempts under way ---- */
 
 static void add_attempt(struct builder *b, struct attempt *a)
 {
@@ -102,7 +102,7 @@ static int64_t watch(void *arg)
     return is_idle ? INT64_MAX : LOOK_MS;
 }
 
-/* ---- hello ---------------------------------------------------------------------------------- */
+/* ---- hello ---- */
 
 static json_t *method_names(void)
 {
@@ -193,7 +193,7 @@ static void on_down(void *arg)
     pthread_mutex_unlock(&b->lock);
 }
 
-/* ---- slots ---------------------------------------------------------------------------------- */
+/* ---- slots ---- */
 
 /* Waits for the end of a lease call, but not past the end of the program. */
 static int wait_lease(struct builder *b, struct rpc_exchange *x, json_t **answer, struct err *err)
@@ -266,7 +266,7 @@ static void run_slot(void *arg)
     pthread_mutex_unlock(&b->lock);
 }
 
-/* ---- start and stop ------------------------------------------------------------------------- */
+/* ---- start and stop ---- */
 
 static void limit_memory(struct builder *b)
 {

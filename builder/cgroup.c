@@ -23,7 +23,7 @@ struct cgroup {
     int64_t seen;
 };
 
-/* ---- /proc/self/mountinfo ------------------------------------------------------------------- */
+/* ---- /proc/self/mountinfo ---- */
 
 /* The n-th word of a line, or an empty one. */
 static char *word(const char *line, size_t len, unsigned n)
@@ -89,7 +89,7 @@ char *cgroup_find_mount(const char *mountinfo, int *version)
     return take(&found);
 }
 
-/* ---- the group ------------------------------------------------------------------------------ */
+/* ---- the group ---- */
 
 static int write_file(const char *dir, const char *name, const char *text, struct err *err)
 {

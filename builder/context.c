@@ -11,7 +11,7 @@
 
 enum { DOCKERFILE_MAX = 1 << 20, IGNORE_FILE_MAX = 256 * 1024, PIECE = 64 * 1024 };
 
-/* ---- looking -------------------------------------------------------------------------------- */
+/* ---- looking ---- */
 
 void context_facts_done(struct context_facts *facts)
 {
@@ -74,7 +74,7 @@ int context_look(int source, const struct tree_limits *limits, const char *docke
     return rc;
 }
 
-/* ---- writing -------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 struct context {
     struct context_options options;

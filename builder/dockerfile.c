@@ -10,7 +10,7 @@
 /* BuildKit reads a Dockerfile by lines of at most 65,535 bytes. */
 enum { IMAGE_MAX = 512, SCRIPT_MAX = 60000 };
 
-/* ---- the syntax line ------------------------------------------------------------------------ */
+/* ---- the syntax line ---- */
 
 struct directive {
     const char *key, *value;
@@ -102,7 +102,7 @@ char *dockerfile_strip_syntax(const char *text, size_t len, char **image)
     return take(&out);
 }
 
-/* ---- the method command --------------------------------------------------------------------- */
+/* ---- the method command ---- */
 
 bool dockerfile_is_image(const char *text)
 {

@@ -29,7 +29,7 @@ struct ignore {
     size_t count;
 };
 
-/* ---- reading -------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 static size_t class_length(const char *text)
 {
@@ -151,7 +151,7 @@ void ignore_free(struct ignore *ignore)
     free(ignore);
 }
 
-/* ---- matching ------------------------------------------------------------------------------- */
+/* ---- matching ---- */
 
 static char class_char(const char **at)
 {

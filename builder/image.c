@@ -20,7 +20,7 @@ struct build {
     char *id;              /* of the image */
 };
 
-/* ---- the request ---------------------------------------------------------------------------- */
+/* ---- the request ---- */
 
 static char *escaped_json(const json_t *value)
 {
@@ -100,7 +100,7 @@ static int on_line(void *arg, const json_t *line, struct err *err)
     return 0;
 }
 
-/* ---- why it failed -------------------------------------------------------------------------- */
+/* ---- why it failed ---- */
 
 static bool is_disk_full(const struct err *err)
 {
@@ -142,7 +142,7 @@ int image_explain(struct attempt *a, const struct progress *p, int64_t kills, co
     return attempt_fail(a, "BuildFailed", err);
 }
 
-/* ---- building ------------------------------------------------------------------------------- */
+/* ---- building ---- */
 
 /* A killed step lives on for a moment if the daemon did not see the connection close. */
 static void cancel(struct attempt *a)
@@ -226,7 +226,7 @@ int image_build(struct attempt *a, const struct image_request *request)
     return image_keep(a, id, a->tag);
 }
 
-/* ---- keeping -------------------------------------------------------------------------------- */
+/* ---- keeping ---- */
 
 struct push {
     struct attempt *attempt;

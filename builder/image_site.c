@@ -16,7 +16,7 @@
 
 #define LABEL "sh.evenkeel.builder"
 
-/* ---- packing -------------------------------------------------------------------------------- */
+/* ---- packing ---- */
 
 static int explain_pack(struct attempt *a, struct err *err)
 {
@@ -46,7 +46,7 @@ int image_site_pack(struct attempt *a, int tar, const char *folder)
     return site_send(a, path, site.sha256, site.size);
 }
 
-/* ---- reading -------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 struct copy {
     int fd;
@@ -151,7 +151,7 @@ int image_site(struct attempt *a, const char *image)
     return explain_pack(a, &err);
 }
 
-/* ---- what was left behind ------------------------------------------------------------------- */
+/* ---- what was left behind ---- */
 
 void image_site_clean(struct builder *builder)
 {

@@ -9,7 +9,7 @@
 
 enum { STEPS_MAX = 4096, DIGEST_MAX = 256, NAME_MAX_BYTES = 512, ERROR_MAX = 4096 };
 
-/* ---- protobuf ------------------------------------------------------------------------------- */
+/* ---- protobuf ---- */
 
 struct reader {
     const uint8_t *at, *end;
@@ -84,7 +84,7 @@ static bool next_field(struct reader *r, struct field *f)
     return false;
 }
 
-/* ---- steps ---------------------------------------------------------------------------------- */
+/* ---- steps ---- */
 
 struct step {
     char *digest, *name;
@@ -204,7 +204,7 @@ static bool is_internal(const struct step *step)
     return text_starts(step->name, "[internal]") || text_starts(step->name, "copy /context");
 }
 
-/* ---- messages ------------------------------------------------------------------------------- */
+/* ---- messages ---- */
 
 static double read_time(const struct field *field)
 {

@@ -24,7 +24,7 @@ struct sender {
     int64_t sent, sent_at_ms;
 };
 
-/* ---- writer --------------------------------------------------------------------------------- */
+/* ---- writer ---- */
 
 /* The exchange, to write to until `unuse`; NULL when all is over. */
 static struct rpc_exchange *use(struct sender *s, int64_t *offset)
@@ -105,7 +105,7 @@ static void write_log(void *arg)
     }
 }
 
-/* ---- reader --------------------------------------------------------------------------------- */
+/* ---- reader ---- */
 
 static bool is_done(struct sender *s)
 {

@@ -33,7 +33,7 @@ static int read_item(const struct attempt *a, struct rpc_exchange *x, struct rpc
     return rc;
 }
 
-/* ---- source --------------------------------------------------------------------------------- */
+/* ---- source ---- */
 
 static int receive(struct attempt *a, struct rpc_exchange *x, int fd, struct err *err)
 {
@@ -93,7 +93,7 @@ int source_fetch(struct attempt *a)
     return attempt_fail(a, err.class == ERR_EXHAUSTED ? "BuildFailed" : "SourceUnavailable", &err);
 }
 
-/* ---- site ----------------------------------------------------------------------------------- */
+/* ---- site ---- */
 
 static int send_file(struct attempt *a, struct rpc_exchange *x, int fd, struct err *err)
 {

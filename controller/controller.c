@@ -38,9 +38,7 @@ struct controller_program {
     bool has_router;
 };
 
-/* ---- callbacks
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- callbacks ---- */
 
 static void on_commit(void *arg, bool events, const char *const *loops)
 {
@@ -122,9 +120,7 @@ static void on_instance(void *arg, const char *app_id)
         log_warn("noting that an instance changed", S("app", app_id), E(&err));
 }
 
-/* ---- start
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- start ---- */
 
 /* What a fresh database needs: an id of this installation, and the first project. */
 static int prepare(struct store *store, const struct controller_config *config, char **installation,
@@ -283,8 +279,7 @@ void controller_free(struct controller_program *p)
     free(p);
 }
 
-/* ---- one-shot commands
- * --------------------------------------------------------------------------------------------- */
+/* ---- one-shot commands ---- */
 
 int controller_migrate(const struct controller_config *config, struct err *err)
 {

@@ -19,8 +19,7 @@
 
 enum { BATCH = 100, AGAIN_MS = 1000, ORPHANS_MIN = 2, ORPHANS_SHARE = 10 };
 
-/* ---- instances that the store does not know
- * ---------------------------------------------------------------------- */
+/* ---- instances that the store does not know ---- */
 
 static int list_orphans(struct controller *c, const struct owned_list *owned, bool *is_orphan,
                         size_t *count, int64_t *known, struct err *err)
@@ -99,9 +98,7 @@ static int remove_orphans(struct controller *c, struct err *err)
     return rc;
 }
 
-/* ---- artifacts
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- artifacts ---- */
 
 static int remove_content(struct controller *c, const struct artifact_row *artifact,
                           struct err *err)
@@ -180,9 +177,7 @@ static int unwant_sites(struct controller *c, struct err *err)
     return tx_commit(&tx, err);
 }
 
-/* ---- builds, events
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- builds, events ---- */
 
 static int remove_builds(struct controller *c, bool *more, struct err *err)
 {

@@ -65,9 +65,7 @@ static bool may_restart(struct sync *s, const char *release_id)
     return may;
 }
 
-/* ---- recording
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- recording ---- */
 
 static int64_t restart_delay(int64_t restarts)
 {
@@ -161,9 +159,7 @@ static int record(struct sync *s, struct err *err)
     return tx_commit(&tx, err);
 }
 
-/* ---- looking
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- looking ---- */
 
 /* The names are written down before the backend is asked to make them, so that none can be
  * forgotten. */

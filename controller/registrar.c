@@ -241,8 +241,7 @@ static int lift_hold(struct tx *tx, struct view *v, struct err *err)
                       "the hold ended: there is a newer commit");
 }
 
-/* ---- from key to build
- * ------------------------------------------------------------------------------------------- */
+/* ---- from key to build ---- */
 
 /* The build row for the key: found, brought back into the queue when its artifact is gone or it was
  * superseded, or made. */
@@ -307,8 +306,7 @@ static int find_build(struct tx *tx, struct view *v, const struct build_row *bui
     return err_set(err, ERR_INTERNAL, "build %s has the state %s", build->id, build->state);
 }
 
-/* ---- from artifact to release
- * ------------------------------------------------------------------------------------ */
+/* ---- from artifact to release ---- */
 
 static int claim_routes(struct tx *tx, struct view *v, struct err *err)
 {

@@ -48,9 +48,7 @@ int sync_supersede(struct sync *s, const char *why, struct err *err)
     return 0;
 }
 
-/* ---- live
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- live ---- */
 
 static int note_live(struct tx *tx, struct sync *s, struct err *err)
 {
@@ -78,9 +76,7 @@ static int go_live(struct sync *s, struct err *err)
     return tx_commit(&tx, err);
 }
 
-/* ---- rejected
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- rejected ---- */
 
 static json_t *evidence_of(const struct running *run)
 {
@@ -138,9 +134,7 @@ static int reject(struct sync *s, const struct running *run, const char *why, st
     return tx_commit(&tx, err);
 }
 
-/* ---- on the way
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- on the way ---- */
 
 /* An image of this daemon alone that is gone cannot be pulled: its artifact is forgotten and built
  * again, also for an app that is held or whose newer release was rejected. One that is not live is

@@ -171,9 +171,7 @@ int sync_route(struct sync *s, const struct release_row *release, struct err *er
     return note_acknowledged(s, hash, err);
 }
 
-/* ---- draining
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- draining ---- */
 
 int sync_mark_draining(struct sync *s, struct err *err)
 {

@@ -83,9 +83,7 @@ static int end_stale_rollout(struct sync *s, struct err *err)
                           err);
 }
 
-/* ---- conditions
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- conditions ---- */
 
 static int find_instances(struct tx *tx, struct sync *s, const struct running *run, struct err *err)
 {
@@ -179,9 +177,7 @@ static int note_unknown(struct sync *s, const struct err *failure, struct err *e
     return note_condition(s->c, &s->app, &finding, err);
 }
 
-/* ---- the step
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- the step ---- */
 
 /* A deleted app whose instances and routes are gone leaves the store. */
 static int remove_app(struct sync *s, struct err *err)

@@ -71,9 +71,7 @@ struct body_write {
 
 static void pump(struct cgi *cgi);
 
-/* ---- ending
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- ending ---- */
 
 static void free_if_over(struct cgi *cgi)
 {
@@ -160,9 +158,7 @@ static void on_exited(uv_process_t *process, int64_t code, int number)
     pump(cgi);
 }
 
-/* ---- the answer
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- the answer ---- */
 
 static void on_drained(void *arg)
 {
@@ -245,9 +241,7 @@ static void hand_on(struct cgi *cgi)
         http_stream_end(cgi->stream);
 }
 
-/* ---- output
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- output ---- */
 
 static void give_piece(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
@@ -318,9 +312,7 @@ static void pump(struct cgi *cgi)
     }
 }
 
-/* ---- the body
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- the body ---- */
 
 static void on_body_written(uv_write_t *write, int status)
 {
@@ -380,9 +372,7 @@ static void on_body_end(void *arg)
     pump(cgi);
 }
 
-/* ---- starting
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- starting ---- */
 
 static void init_handles(struct cgi *cgi)
 {

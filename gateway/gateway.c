@@ -23,8 +23,7 @@ enum {
     TOKEN_MAX = 4096,
 };
 
-/* ---- hosted git: the one place where it comes in ------------------------------------------------
- */
+/* ---- hosted git: the one place where it comes in ---- */
 
 static void start_git(struct gateway *gateway)
 {
@@ -40,8 +39,7 @@ static void start_git(struct gateway *gateway)
     gateway->git = git_http_new(&config);
 }
 
-/* ---- requests -----------------------------------------------------------------------------------
- */
+/* ---- requests ---- */
 
 static void reply_no_route(struct http_request *request, enum route_found found, const char *allow)
 {
@@ -91,8 +89,7 @@ static void on_request(struct http_request *request, void *arg)
         rest_serve(gateway, request, route, members);
 }
 
-/* ---- starting and stopping ----------------------------------------------------------------------
- */
+/* ---- starting and stopping ---- */
 
 static int read_token(const char *path, char **token, struct err *err)
 {

@@ -19,8 +19,7 @@
 #include "git/git.h"
 #include "model/spec.h"
 
-/* ---- pre-receive
- * ---------------------------------------------------------------------------------------------- */
+/* ---- pre-receive ---- */
 
 static int parse_yaml(const char *text, size_t len, json_t **sparse, struct err *err)
 {
@@ -95,9 +94,7 @@ static int run_pre_receive(void)
     return rc;
 }
 
-/* ---- main
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- main ---- */
 
 static const struct {
     const char *name;

@@ -92,9 +92,7 @@ static void operation_free(struct operation *op)
     free_if_over(git);
 }
 
-/* ---- refusing
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- refusing ---- */
 
 /* git shows a text/plain body to its user. */
 static void refuse(struct http_request *request, unsigned status, const char *text)
@@ -145,8 +143,7 @@ static void refuse_with(struct http_request *request, const struct err *err)
     refuse(request, 500, "evenkeel: an internal error; the reason is in the gateway's log");
 }
 
-/* ---- reading the request
- * -------------------------------------------------------------------------------------- */
+/* ---- reading the request ---- */
 
 /* /git/PROJECT/REPOSITORY.git/REST. Labels need no decoding: what would have to be decoded is no
  * label. */
@@ -212,8 +209,7 @@ static char *find_token(const struct http_request *request)
     return strncasecmp(header, "Bearer ", 7) == 0 ? xstrdup(header + 7) : NULL;
 }
 
-/* ---- running git
- * ---------------------------------------------------------------------------------------------- */
+/* ---- running git ---- */
 
 struct env {
     char *items[ENV_MAX + 1]; /* NULL-ended */
@@ -307,8 +303,7 @@ static int run_git(struct operation *op, const char *path, const char *repositor
     return cgi_start(op->git->loop, op->request, &options, &op->cgi, err);
 }
 
-/* ---- authorising
- * ---------------------------------------------------------------------------------------------- */
+/* ---- authorising ---- */
 
 static void end_refused(struct operation *op, const struct err *err)
 {
@@ -365,9 +360,7 @@ static void authorize(struct operation *op)
         rpc_client_start_call(op->git->controller, "git.authorize", params, AUTHORIZE_MS, &events);
 }
 
-/* ---- public
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- public ---- */
 
 bool git_http_is_for(const struct http_request *request)
 {

@@ -61,8 +61,7 @@ bool pushed_is_deletion(const struct pushed *pushed)
     return strspn(pushed->new, "0") == GIT_SHA_LEN;
 }
 
-/* ---- talking to receive-pack
- * ---------------------------------------------------------------------------------- */
+/* ---- talking to receive-pack ---- */
 
 static int read_more(struct hook *h, struct err *err)
 {
@@ -140,8 +139,7 @@ static void report(const struct pushed *p, const struct err *failed)
     }
 }
 
-/* ---- talking to the pusher
- * ------------------------------------------------------------------------------------ */
+/* ---- talking to the pusher ---- */
 
 /* One line or several. The pusher's terminal gets no control characters that an app's log may hold.
  * When nobody reads any more there is nothing left to do. */
@@ -156,8 +154,7 @@ static void say(const char *line)
         _exit(1);
 }
 
-/* ---- talking to the controller
- * -------------------------------------------------------------------------------- */
+/* ---- talking to the controller ---- */
 
 /* Prints what comes until the call has ended. */
 static int follow(struct rpc_exchange *x, struct err *err)
@@ -237,8 +234,7 @@ static void hand_over(const struct hook *h, const struct pushed *p, struct err *
         err_set(failed, ERR_UNAVAILABLE, "the controller is away, nothing was changed; push again");
 }
 
-/* ---- the link's thread
- * ---------------------------------------------------------------------------------------- */
+/* ---- the link's thread ---- */
 
 static void on_signal(void *arg)
 {
@@ -291,9 +287,7 @@ static void stop_link(struct hook *h)
     loop_free(h->loop);
 }
 
-/* ---- the hook
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- the hook ---- */
 
 static void answer(const struct hook *h, const struct err *unlinked)
 {

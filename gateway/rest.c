@@ -33,8 +33,7 @@ static void call_free(struct call *call)
     free(call);
 }
 
-/* ---- the answer ---------------------------------------------------------------------------------
- */
+/* ---- the answer ---- */
 
 char *rest_etag(const json_t *result)
 {
@@ -74,8 +73,7 @@ static void reply_error(struct call *call, const struct err *err)
     problem_reply(call->request, is_condition ? 412 : 0, err, NULL);
 }
 
-/* ---- the call -----------------------------------------------------------------------------------
- */
+/* ---- the call ---- */
 
 static void start(struct call *call);
 
@@ -121,8 +119,7 @@ static void start(struct call *call)
                                       &events);
 }
 
-/* ---- the request --------------------------------------------------------------------------------
- */
+/* ---- the request ---- */
 
 static int api_params(struct http_request *request, const struct route *route,
                       const json_t *members, json_t **params, struct err *err)

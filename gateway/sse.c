@@ -64,8 +64,7 @@ static void on_client_gone(void *arg)
     finish(arg);
 }
 
-/* ---- writing ------------------------------------------------------------------------------------
- */
+/* ---- writing ---- */
 
 static void add_line(FILE *out, const char *field, const char *text)
 {
@@ -128,8 +127,7 @@ static void on_timer(uv_timer_t *timer)
     write_text(sse, ": still here\n\n");
 }
 
-/* ---- the call -----------------------------------------------------------------------------------
- */
+/* ---- the call ---- */
 
 static void start_call(struct sse *sse);
 

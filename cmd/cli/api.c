@@ -21,7 +21,7 @@ enum {
     PAGE = 200,
 };
 
-/* ---- one call ------------------------------------------------------------------------------- */
+/* ---- one call ---- */
 
 static const struct {
     long status;
@@ -145,7 +145,7 @@ int api_list(struct cli *cli, const char *path, size_t max, json_t **items, stru
     return 0;
 }
 
-/* ---- streams -------------------------------------------------------------------------------- */
+/* ---- streams ---- */
 
 struct follow {
     const struct api_stream *stream;
@@ -268,7 +268,7 @@ int api_follow(struct cli *cli, const struct api_stream *stream, json_t **result
     return rc;
 }
 
-/* ---- paths ---------------------------------------------------------------------------------- */
+/* ---- paths ---- */
 
 char *api_below(const char *path, const char *name)
 {

@@ -129,7 +129,7 @@ int apps_destroy(struct cli *cli, struct err *err)
     return api_call(cli, "DELETE", path, NULL, NULL, err);
 }
 
-/* ---- running or not ------------------------------------------------------------------------- */
+/* ---- running or not ---- */
 
 /* Changes the app found; `body` is taken. */
 static int patch(struct cli *cli, json_t *body, json_t **app, struct err *err)
@@ -165,7 +165,7 @@ int apps_stop(struct cli *cli, struct err *err)
     return set_running(cli, false, err);
 }
 
-/* ---- size ----------------------------------------------------------------------------------- */
+/* ---- size ---- */
 
 int apps_scale(struct cli *cli, struct err *err)
 {
@@ -190,7 +190,7 @@ int apps_scale(struct cli *cli, struct err *err)
     return 0;
 }
 
-/* ---- holds ---------------------------------------------------------------------------------- */
+/* ---- holds ---- */
 
 static int change_hold(struct cli *cli, const char *method, json_t *body, struct err *err)
 {
@@ -214,7 +214,7 @@ int apps_resume(struct cli *cli, struct err *err)
     return change_hold(cli, "DELETE", NULL, err);
 }
 
-/* ---- open ----------------------------------------------------------------------------------- */
+/* ---- open ---- */
 
 /* Where there is a display; that it cannot be opened is no error, the address was printed. */
 static void open_browser(const char *url)

@@ -85,7 +85,7 @@ int builds_cancel(struct cli *cli, struct err *err)
     return api_call(cli, "POST", path, NULL, NULL, err);
 }
 
-/* ---- the log -------------------------------------------------------------------------------- */
+/* ---- the log ---- */
 
 struct log {
     struct cli *cli;

@@ -36,7 +36,7 @@ static const char *const passed[] = {
     "http_proxy",   "https_proxy",   "no_proxy",
 };
 
-/* ---- names ---------------------------------------------------------------------------------- */
+/* ---- names ---- */
 
 static char *keep(struct installation *in, char *text)
 {
@@ -168,7 +168,7 @@ char *installation_supervisor_pid(const struct installation *in)
     return supervisor_pid_path(in->run_dir, "supervisor");
 }
 
-/* ---- folders -------------------------------------------------------------------------------- */
+/* ---- folders ---- */
 
 static int make_folders(const struct installation *in, struct err *err)
 {
@@ -210,7 +210,7 @@ int installation_lock(const struct installation *in, int *fd, struct err *err)
         in->settings.data);
 }
 
-/* ---- ports ---------------------------------------------------------------------------------- */
+/* ---- ports ---- */
 
 /* Whether the process is one of ours: each has a process group of its own. */
 static bool is_child(const struct installation *in, pid_t pid)
@@ -260,7 +260,7 @@ int installation_check_ports(const struct installation *in, struct err *err)
                : 0;
 }
 
-/* ---- configuration files -------------------------------------------------------------------- */
+/* ---- configuration files ---- */
 
 /* A socket that is not Docker's default is named the way its own client is told. */
 static const char *docker_socket(void)
@@ -363,7 +363,7 @@ static int write_configs(struct installation *in, bool all, struct err *err)
     return 0;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------ */
+/* ---- the whole ---- */
 
 /* git looks for hooks by name; the gateway sees by which it was called. */
 static int link_hooks(const struct installation *in, struct err *err)

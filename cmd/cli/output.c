@@ -70,7 +70,7 @@ const char *json_text_at(const json_t *object, const char *path)
     return text ? text : "";
 }
 
-/* ---- cells ---------------------------------------------------------------------------------- */
+/* ---- cells ---- */
 
 /* "2026-01-31T08:00:00.000Z" → "3m"; what is no time stays as it is. */
 static char *age_text(const char *text, int64_t now_ms)
@@ -156,7 +156,7 @@ static void put_cell(const struct output *output, const struct column *column, c
         fprintf(output->file, "%*s", (int)(width - visible_width(cut) + GAP), "");
 }
 
-/* ---- tables --------------------------------------------------------------------------------- */
+/* ---- tables ---- */
 
 /* Takes from the widest column until the row fits. */
 static void fit(const struct output *output, size_t *widths, size_t count)
@@ -254,7 +254,7 @@ void output_value(const struct output *output, const json_t *value)
     putc('\n', output->file);
 }
 
-/* ---- lines ---------------------------------------------------------------------------------- */
+/* ---- lines ---- */
 
 bool output_line_value(const struct output *output, const json_t *value)
 {

@@ -60,7 +60,7 @@ static const struct option_row rows[OPT_COUNT] = {
 
 static const uint64_t common = OPT(HELP) | OPT(OUTPUT) | OPT(PROJECT) | OPT(VERSION);
 
-/* ---- commands ------------------------------------------------------------------------------- */
+/* ---- commands ---- */
 
 static const struct command *find(const char *noun, const char *verb)
 {
@@ -162,7 +162,7 @@ static int check_count(const struct cli *cli, struct err *err)
     return 0;
 }
 
-/* ---- options -------------------------------------------------------------------------------- */
+/* ---- options ---- */
 
 struct given { /* options as they stand in the words; which are meant is known once the command is
                 */
@@ -332,7 +332,7 @@ void cli_done(struct cli *cli)
     server_free(cli->server);
 }
 
-/* ---- what commands ask about their options -------------------------------------------------- */
+/* ---- what commands ask about their options ---- */
 
 int cli_usage(const struct cli *cli, struct err *err, const char *fmt, ...)
 {
@@ -372,7 +372,7 @@ int cli_duration(const struct cli *cli, enum option option, int64_t fallback_ms,
     return 0;
 }
 
-/* ---- help ----------------------------------------------------------------------------------- */
+/* ---- help ---- */
 
 static void print_options(FILE *out, uint64_t options)
 {
@@ -420,7 +420,7 @@ void cli_help(FILE *out, const char *noun, const struct command *command)
           out);
 }
 
-/* ---- the end -------------------------------------------------------------------------------- */
+/* ---- the end ---- */
 
 static int exit_code(const struct err *err)
 {

@@ -83,7 +83,7 @@ char *supervisor_log_path(const char *log_dir, const char *name)
     return xasprintf("%s/%s.log", log_dir, name);
 }
 
-/* ---- a child's end -------------------------------------------------------------------------- */
+/* ---- a child's end ---- */
 
 static void on_timer_start(uv_timer_t *timer)
 {
@@ -165,7 +165,7 @@ static void ask_to_stop(struct child *c)
     uv_timer_start(&c->timer, on_stop_timeout, (uint64_t)c->row->stop_ms, 0);
 }
 
-/* ---- its start ------------------------------------------------------------------------------ */
+/* ---- its start ---- */
 
 static void watch(struct child *c)
 {
@@ -255,7 +255,7 @@ static void start_or_adopt(struct child *c)
         ask_to_stop(c);
 }
 
-/* ---- stopping ------------------------------------------------------------------------------- */
+/* ---- stopping ---- */
 
 static void on_closed(uv_handle_t *handle)
 {
@@ -318,7 +318,7 @@ void supervisor_stop(struct supervisor *s)
     stop_next(s);
 }
 
-/* ---- the whole ------------------------------------------------------------------------------ */
+/* ---- the whole ---- */
 
 static void on_rotate(uv_timer_t *timer)
 {

@@ -41,7 +41,7 @@ struct up {
     pid_t before[INSTALLATION_CHILDREN]; /* what ran when this began; 0: nothing */
 };
 
-/* ---- the supervisor's process --------------------------------------------------------------- */
+/* ---- the supervisor's process ---- */
 
 static void on_stop(void *arg)
 {
@@ -117,7 +117,7 @@ static _Noreturn void become_background(struct up *up)
     _exit(rc ? EXIT_ERROR : EXIT_DONE);
 }
 
-/* ---- coming up, seen from the outside ------------------------------------------------------- */
+/* ---- coming up, seen from the outside ---- */
 
 /* The status that is answered; 0 when none is. */
 static long ask(struct http_client *http, const char *url)

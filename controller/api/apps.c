@@ -58,9 +58,7 @@ static int app_to_change(struct rpc_call *call, const json_t *params, struct cal
     return app->deleting ? err_set(err, ERR_CONFLICT, "%s is being destroyed", app->name) : 0;
 }
 
-/* ---- create
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- create ---- */
 
 /* The repository that is named, or a hosted one under the app's name; none for an app of method
  * `image`. */
@@ -130,9 +128,7 @@ int apps_create(struct rpc_call *call, const json_t *params, json_t **result, st
     return tx_commit(&tx, err);
 }
 
-/* ---- update
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- update ---- */
 
 static int check_generation(const json_t *params, const struct app_row *app, struct err *err)
 {
@@ -277,9 +273,7 @@ int apps_delete(struct rpc_call *call, const json_t *params, json_t **result, st
     return 0;
 }
 
-/* ---- env
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- env ---- */
 
 int env_list(struct rpc_call *call, const json_t *params, json_t **result, struct err *err)
 {
@@ -332,8 +326,7 @@ int env_set(struct rpc_call *call, const json_t *params, json_t **result, struct
     return 0;
 }
 
-/* ---- deploy, rollback, hold
- * -------------------------------------------------------------------------------------- */
+/* ---- deploy, rollback, hold ---- */
 
 /* A new try of what failed: the build goes back into the queue, the rejection is forgotten. */
 static int forget_failures(struct tx *tx, struct app_row *app, struct err *err)

@@ -134,9 +134,7 @@ int build_lease(struct rpc_call *call, const json_t *params, json_t **result, st
     return RPC_LATER;
 }
 
-/* ---- source
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- source ---- */
 
 static int write_to_call(void *arg, const void *data, size_t len, struct err *err)
 {
@@ -168,9 +166,7 @@ int build_source(struct rpc_call *call, const json_t *params, json_t **result, s
                               write_to_call, call, err);
 }
 
-/* ---- log
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- log ---- */
 
 /* The long call of an attempt. Its items arrive on the loop thread and are appended there. */
 struct attempt_log {
@@ -276,9 +272,7 @@ int build_attempt(struct rpc_call *call, const json_t *params, json_t **result, 
     return RPC_LATER;
 }
 
-/* ---- result
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- result ---- */
 
 static int receive(struct rpc_call *call, int fd, int64_t size_max, struct sha256 *sha,
                    int64_t *size, struct err *err)

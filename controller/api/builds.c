@@ -116,9 +116,7 @@ int builds_cancel(struct rpc_call *call, const json_t *params, json_t **result, 
     return 0;
 }
 
-/* ---- the log
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- the log ---- */
 
 struct follow_log {
     struct controller *c;

@@ -59,9 +59,7 @@ void app_follow_free(void *follow)
     free(f);
 }
 
-/* ---- lines
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- lines ---- */
 
 static bool send_line(struct rpc_call *call, const char *line, int64_t seq, const json_t *event)
 {
@@ -129,9 +127,7 @@ static int pump_events(struct app_follow *f, struct rpc_call *call, struct tx *t
     return pump_log(f, call, tx) ? 0 : 1;
 }
 
-/* ---- the end
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- the end ---- */
 
 static int load(struct app_follow *f, struct tx *tx, struct state *s, struct err *err)
 {

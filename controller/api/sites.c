@@ -77,9 +77,7 @@ int site_fetch(struct rpc_call *call, const json_t *params, json_t **result, str
     return n < 0 ? err_set(err, ERR_INTERNAL, "reading %s", path) : 0;
 }
 
-/* ---- what is served
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- what is served ---- */
 
 static int note_all(struct tx *tx, const char *agent, const json_t *digests, bool is_served,
                     struct err *err)

@@ -85,7 +85,7 @@ void app_seen_done(struct app_seen *seen);
 /* An object of ours in the world, for the full pass and the janitor. */
 struct owned {
     char *name, *app_id, *release_id; /* ids from its labels, to be checked against the database */
-    bool is_running; /* and can be reached */
+    bool is_running;                  /* and can be reached */
 };
 struct owned_list {
     struct owned *items;

@@ -42,8 +42,7 @@ struct haproxy {
     bool is_synced; /* every command since the mark was set succeeded */
     struct state state;
 };
-/* ---- the running HAProxy, whole ---------------------------------------------------------------
- */
+/* ---- the running HAProxy, whole ---- */
 
 static int check_mark(struct haproxy *h, bool *is_there, struct err *err)
 {
@@ -138,8 +137,7 @@ static int ensure_synced(struct haproxy *h, struct err *err)
     return is_there && h->is_synced ? 0 : sync_all(h, err);
 }
 
-/* ---- one app -----------------------------------------------------------------------------------
- */
+/* ---- one app ---- */
 
 static size_t add_slots(unsigned *slots, size_t count, const struct routed_app *app)
 {

@@ -130,7 +130,7 @@ void state_assign_slots(struct state *state, struct routed_app *app)
     }
 }
 
-/* ---- from what is wanted --------------------------------------------------------------------- */
+/* ---- from what is wanted ---- */
 
 static struct slot *add_slot(struct routed_app *app, const struct routed_app *before,
                              const char *process)
@@ -230,7 +230,7 @@ struct routed_app *state_build(const struct state *state, const struct app_route
     return NULL;
 }
 
-/* ---- as JSON --------------------------------------------------------------------------------- */
+/* ---- as JSON ---- */
 
 static json_t *slot_json(const struct slot *slot)
 {

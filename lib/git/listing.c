@@ -155,8 +155,7 @@ static int next_packet(const char *data, size_t len, size_t *at, struct git_pkt 
     return rc;
 }
 
-/* ---- protocol v0 and the choice of protocol
- * ------------------------------------------------------------------- */
+/* ---- protocol v0 and the choice of protocol ---- */
 
 static int check_object_format(const char *text, struct err *err)
 {
@@ -218,8 +217,7 @@ int git_listing_read_advertisement(struct git_listing *listing, const char *data
     return 0;
 }
 
-/* ---- protocol v2
- * ---------------------------------------------------------------------------------------------- */
+/* ---- protocol v2 ---- */
 
 void git_listing_write_ls_refs(const struct git_listing *listing, FILE *out)
 {
@@ -268,9 +266,7 @@ int git_listing_read_ls_refs(struct git_listing *listing, const char *data, size
     return rc < 0 ? -1 : err_set(err, ERR_UNAVAILABLE, "the remote's listing of refs is cut off");
 }
 
-/* ---- text
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- text ---- */
 
 int git_listing_read_text(struct git_listing *listing, const char *data, size_t len,
                           struct err *err)

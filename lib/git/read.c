@@ -93,9 +93,7 @@ void git_commit_info_done(struct git_commit_info *commit)
     *commit = (struct git_commit_info){ 0 };
 }
 
-/* ---- paths
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- paths ---- */
 
 /* One step of a walk. */
 struct place {

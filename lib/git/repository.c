@@ -97,9 +97,7 @@ int git_parse_sha(const char *sha, git_oid *id, struct err *err)
                : err_set(err, ERR_INVALID, "\"%.60s\" is not the id of a commit", sha);
 }
 
-/* ---- making
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- making ---- */
 
 static int write_if_changed(const char *path, const char *text, struct err *err)
 {
@@ -179,9 +177,7 @@ int git_init_hosted(const char *path, const char *hooks_dir, struct err *err)
     return make(path, config, err) ? err_prefix(err, "making the repository %s", path) : 0;
 }
 
-/* ---- locks
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- locks ---- */
 
 int git_lock(const char *repository, int64_t deadline_ms, int *fd, struct err *err)
 {
@@ -213,9 +209,7 @@ static bool remove_stale_lock(const char *repository, const char *name)
            time(NULL) - st.st_mtime > REF_LOCK_STALE_S && unlink(path) == 0;
 }
 
-/* ---- refs
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- refs ---- */
 
 static int check_name(const char *name, struct err *err)
 {

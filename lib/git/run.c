@@ -214,9 +214,7 @@ int git_run(const struct git_run *run, char **output, size_t *len, struct err *e
     return 0;
 }
 
-/* ---- addresses
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- addresses ---- */
 
 static const struct {
     const char *prefix;

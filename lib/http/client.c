@@ -89,8 +89,7 @@ static void growing_add(struct growing *g, const void *data, size_t len)
     g->data[g->len] = '\0';
 }
 
-/* ---- what curl calls ----------------------------------------------------------------------------
- */
+/* ---- what curl calls ---- */
 
 static size_t on_head(char *line, size_t one, size_t len, void *arg)
 {
@@ -151,8 +150,7 @@ static size_t on_read(char *buffer, size_t one, size_t size, void *arg)
     return CURL_READFUNC_ABORT;
 }
 
-/* ---- setting one call up ------------------------------------------------------------------------
- */
+/* ---- setting one call up ---- */
 
 static void add_header(struct transfer *t, const char *line)
 {
@@ -252,8 +250,7 @@ static int set_up(struct transfer *t, const struct http_client *client, struct e
     return set_headers(t, err);
 }
 
-/* ---- running it ---------------------------------------------------------------------------------
- */
+/* ---- running it ---- */
 
 static curl_off_t bytes_moved(const struct transfer *t)
 {

@@ -64,8 +64,7 @@ void *request_begin(void *cls, const char *uri, struct MHD_Connection *conn)
     return r;
 }
 
-/* ---- the head -----------------------------------------------------------------------------------
- */
+/* ---- the head ---- */
 
 struct framing {
     unsigned lengths, hosts;
@@ -115,8 +114,7 @@ static bool is_announced_too_big(const struct http_request *r)
            (uint64_t)bytes > r->server->config.body_max;
 }
 
-/* ---- going on -----------------------------------------------------------------------------------
- */
+/* ---- going on ---- */
 
 static enum MHD_Result send_answer(struct http_request *r)
 {
@@ -278,8 +276,7 @@ void request_completed(void *cls, struct MHD_Connection *conn, void **context,
     free(r);
 }
 
-/* ---- answering ----------------------------------------------------------------------------------
- */
+/* ---- answering ---- */
 
 struct peer *request_peer(struct http_request *request)
 {
@@ -341,8 +338,7 @@ void http_request_on_gone(struct http_request *request, void (*gone)(void *arg),
     request->gone_arg = arg;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 const char *http_request_method(const struct http_request *request)
 {

@@ -33,8 +33,7 @@ enum {
     UNSENT_MAX = 128 * 1024, /* bytes that the kernel queues beyond what is under way */
 };
 
-/* ---- turning ------------------------------------------------------------------------------------
- */
+/* ---- turning ---- */
 
 static void on_turn(uv_timer_t *timer);
 
@@ -64,8 +63,7 @@ static void on_mhd_poll(uv_poll_t *poll, int status, int events)
     turn(container_of(poll, struct http_server, mhd_poll));
 }
 
-/* ---- connections --------------------------------------------------------------------------------
- */
+/* ---- connections ---- */
 
 void peer_set_deadline(struct peer *peer, uint64_t ms_from_now)
 {
@@ -157,8 +155,7 @@ static void on_connection(void *cls, struct MHD_Connection *conn, void **context
     }
 }
 
-/* ---- starting -----------------------------------------------------------------------------------
- */
+/* ---- starting ---- */
 
 /* Only addresses: names would need a resolver, and what is listened on should not depend on one. */
 static int open_listener(const struct http_server_config *config, int *out, struct err *err)
@@ -256,8 +253,7 @@ uint16_t http_server_port(const struct http_server *server)
     return server->port;
 }
 
-/* ---- stopping -----------------------------------------------------------------------------------
- */
+/* ---- stopping ---- */
 
 static void on_closed(uv_handle_t *handle)
 {

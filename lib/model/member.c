@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "model/spec.h"
 
-/* ---- checks of texts ------------------------------------------------------------------------- */
+/* ---- checks of texts ---- */
 
 /* One line without control characters. */
 static int check_line(char *value, const char *field, struct err *err)
@@ -132,7 +132,7 @@ static int check_request_path(char *value, const char *field, struct err *err)
     return 0;
 }
 
-/* ---- the table ------------------------------------------------------------------------------- */
+/* ---- the table ---- */
 
 #define SECOND INT64_C(1000)
 #define MINUTE (60 * SECOND)
@@ -278,7 +278,7 @@ const struct member *member_find(const struct member *members, const char *name)
     return NULL;
 }
 
-/* ---- scalars --------------------------------------------------------------------------------- */
+/* ---- scalars ---- */
 
 int64_t member_cpus_milli(const char *text)
 {

@@ -42,7 +42,7 @@ int spec_check_env_name(const char *name, struct err *err)
     return 0;
 }
 
-/* ---- hosts ----------------------------------------------------------------------------------- */
+/* ---- hosts ---- */
 
 static bool has_upper(const char *text)
 {
@@ -88,7 +88,7 @@ int spec_check_host(const char *host, const char *field, struct err *err)
     return 0;
 }
 
-/* ---- refs (git-check-ref-format(1)) ---------------------------------------------------------- */
+/* ---- refs (git-check-ref-format(1)) ---- */
 
 /* Between two slashes. */
 static bool is_ref_component(const char *text, size_t len)
@@ -125,7 +125,7 @@ int spec_check_ref(const char *ref, struct err *err)
                      "`ref` is not a name that git allows");
 }
 
-/* ---- addresses of repositories --------------------------------------------------------------- */
+/* ---- addresses of repositories ---- */
 
 static int bad_url(struct err *err, const char *hint, const char *text)
 {

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-/* ---- nodes ----------------------------------------------------------------------------------- */
+/* ---- nodes ---- */
 
 static void node_done(struct node *node)
 {
@@ -60,7 +60,7 @@ static struct node *add_item(struct node *parent)
     return &parent->items[parent->count++];
 }
 
-/* ---- YAML ------------------------------------------------------------------------------------ */
+/* ---- YAML ---- */
 
 struct reader {
     yaml_parser_t parser;
@@ -298,7 +298,7 @@ int node_read_yaml(const char *text, size_t len, const char *file, struct node *
     return result;
 }
 
-/* ---- JSON ------------------------------------------------------------------------------------ */
+/* ---- JSON ---- */
 
 /* The shortest text that reads back as the same number. */
 static char *real_text(double real)

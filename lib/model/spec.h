@@ -70,8 +70,7 @@ char *spec_build_key(const json_t *full, const char *tree, const char *stack_dig
                      const char *project);
 char *spec_release_key(const json_t *full, const char *artifact_digest);
 
-/* ---- reading a full document ------------------------------------------------------------------
- */
+/* ---- reading a full document ---- */
 
 struct build_spec {         /* borrows from the document */
     const char *method;     /* dockerfile, command, static, image, (auto is resolved before) */
@@ -119,7 +118,7 @@ void spec_deploy(const json_t *full, struct deploy_spec *deploy);
 const json_t *spec_env(const json_t *full); /* object of strings */
 bool spec_is_site(const json_t *full);
 
-/* ---- names ----------------------------------------------------------------------------------- */
+/* ---- names ---- */
 
 /* Project 1–30, app 1–40, process 1–20 bytes, DNS labels; "git", "api" and other reserved names are
  * refused when `field`, which names the input, is "app". */

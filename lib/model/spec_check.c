@@ -268,7 +268,7 @@ int spec_check(const json_t *document, json_t **sparse, struct err *err)
     return walk_root(NULL, root, sparse, err);
 }
 
-/* ---- Procfile -------------------------------------------------------------------------------- */
+/* ---- Procfile ---- */
 
 static const char *skip_blanks(const char *text)
 {

@@ -45,7 +45,7 @@ json_t *spec_merge(const json_t *under, const json_t *over)
     return merged;
 }
 
-/* ---- what was written fits the method -------------------------------------------------------- */
+/* ---- what was written fits the method ---- */
 
 enum { AUTO = 1, COMMAND = 2, DOCKERFILE = 4, IMAGE = 8, STATIC = 16 };
 
@@ -147,7 +147,7 @@ static int check_build(struct completion *to, struct err *err)
     return to->is_site || to->is_auto ? 0 : check_site_members(to->build, err);
 }
 
-/* ---- defaults -------------------------------------------------------------------------------- */
+/* ---- defaults ---- */
 
 static void fill_defaults(json_t *object, const struct member *members);
 
@@ -203,7 +203,7 @@ static void remove_unused(const struct completion *to)
             json_object_del(to->build, uses[i].member);
 }
 
-/* ---- processes ------------------------------------------------------------------------------- */
+/* ---- processes ---- */
 
 static int complete_processes(const struct completion *to, struct err *err)
 {
@@ -242,7 +242,7 @@ static int check_processes(const struct completion *to, struct err *err)
     return 0;
 }
 
-/* ---- routes ---------------------------------------------------------------------------------- */
+/* ---- routes ---- */
 
 static void add_default_route(const struct completion *to, json_t *routes)
 {
@@ -369,7 +369,7 @@ int spec_complete(const json_t *sparse, const char *name, const char *host, json
     return 0;
 }
 
-/* ---- auto ------------------------------------------------------------------------------------ */
+/* ---- auto ---- */
 
 /* A full document was completed as if it became an image: the web process and its route that nobody
  * wrote go again. */

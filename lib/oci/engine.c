@@ -43,7 +43,7 @@ void engine_free(struct engine *engine)
     free(engine);
 }
 
-/* ---- connections ---------------------------------------------------------------------------- */
+/* ---- connections ---- */
 
 static struct http_client *take_client(struct engine *engine)
 {
@@ -88,7 +88,7 @@ static int run(struct engine *engine, const struct http_call *call, struct http_
     return 0;
 }
 
-/* ---- version -------------------------------------------------------------------------------- */
+/* ---- version ---- */
 
 /* The minor number of "1.43"; -1 for anything else. */
 static int64_t minor_of(const json_t *version)
@@ -154,7 +154,7 @@ static int url_of(struct engine *engine, const char *path, char **url, struct er
     return 0;
 }
 
-/* ---- answers -------------------------------------------------------------------------------- */
+/* ---- answers ---- */
 
 static enum err_class class_of(long status)
 {
@@ -261,7 +261,7 @@ int engine_run(struct engine *engine, struct http_call *call, const char *path,
     return run(engine, call, answer, err);
 }
 
-/* ---- helpers -------------------------------------------------------------------------------- */
+/* ---- helpers ---- */
 
 char *engine_filters(json_t *filters)
 {

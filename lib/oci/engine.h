@@ -60,7 +60,7 @@ struct engine_stream {
 };
 int engine_stream(struct engine *engine, const struct engine_stream *stream, struct err *err);
 
-/* ---- images --------------------------------------------------------------------------------- */
+/* ---- images ---- */
 
 struct engine_auth {
     const char *user, *password;
@@ -79,7 +79,7 @@ int engine_pull(struct engine *engine, const char *reference, const struct engin
 int engine_inspect_image(struct engine *engine, const char *reference, json_t **out,
                          struct err *err);
 
-/* ---- helpers -------------------------------------------------------------------------------- */
+/* ---- helpers ---- */
 
 /* {"label": ["a=b"]} as the value of `filters=`, escaped. `filters` is released. */
 char *engine_filters(json_t *filters);

@@ -5,7 +5,7 @@
 #include "base/text.h"
 #include "oci/internal.h"
 
-/* ---- lines ---------------------------------------------------------------------------------- */
+/* ---- lines ---- */
 
 /* The daemon and the registries behind it have no codes here, only these words. */
 static enum err_class class_of_message(const char *message)
@@ -93,7 +93,7 @@ void lines_done(struct lines *lines)
     free(lines->text);
 }
 
-/* ---- the call ------------------------------------------------------------------------------- */
+/* ---- the call ---- */
 
 struct streaming {
     const struct engine_stream *stream;

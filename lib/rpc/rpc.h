@@ -29,9 +29,7 @@ enum {
 /* Kinds of agents; a method names those who may call it. */
 enum rpc_kind { RPC_GATEWAY = 1, RPC_BUILDER = 2, RPC_SSGEN = 4, RPC_CLI = 8 };
 
-/* ---- serving
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- serving ---- */
 
 struct rpc_server;
 struct rpc_session; /* one link, from hello until it closes */
@@ -147,9 +145,7 @@ void rpc_call_on_item(struct rpc_call *call, void (*on_item)(void *arg, struct r
                       void *arg);
 void rpc_call_consumed(struct rpc_call *call, size_t len); /* any thread */
 
-/* ---- calling
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- calling ---- */
 
 struct rpc_client; /* keeps one link up: dials, says hello, pings, dials again with jittered
                       back-off (50 ms to 5 s) */

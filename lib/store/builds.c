@@ -207,9 +207,7 @@ int store_queued_builds(struct tx *tx, int64_t limit, struct id_list *list, stru
                     ARGS(N(limit)));
 }
 
-/* ---- attempts
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- attempts ---- */
 
 static const struct row_field attempt_fields[] = {
     { ROW_TEXT, offsetof(struct attempt_row, id) },
@@ -276,9 +274,7 @@ int store_running_attempts(struct tx *tx, struct id_list *list, struct err *err)
     return list_ids(tx, list, err, "SELECT id FROM build_attempts WHERE state = 'running'", ARGS());
 }
 
-/* ---- artifacts
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- artifacts ---- */
 
 static const struct row_field artifact_fields[] = {
     { ROW_TEXT, offsetof(struct artifact_row, digest) },

@@ -133,9 +133,7 @@ int store_list_releases(struct tx *tx, const char *app_id, int64_t before, int64
         ARGS(T(app_id), N(before), N(limit)));
 }
 
-/* ---- rollouts
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- rollouts ---- */
 
 static const struct row_field rollout_fields[] = {
     { ROW_TEXT, offsetof(struct rollout_row, id) },

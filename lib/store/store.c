@@ -170,8 +170,7 @@ int store_check(struct store *s, struct err *err)
     return ok ? 0 : -1;
 }
 
-/* ---- transactions
- * ---------------------------------------------------------------------------------------------- */
+/* ---- transactions ---- */
 
 static int take_reader(struct store *s, struct connection **connection, struct err *err)
 {

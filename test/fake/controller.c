@@ -36,7 +36,7 @@ struct fake {
     struct rpc_server *server;
 };
 
-/* ---- files ---------------------------------------------------------------------------------- */
+/* ---- files ---- */
 
 static char *path_of(const struct rpc_call *call, const char *id, const char *ending)
 {
@@ -71,7 +71,7 @@ static const char *attempt_of(const struct rpc_call *call, const json_t *params,
     return NULL;
 }
 
-/* ---- methods -------------------------------------------------------------------------------- */
+/* ---- methods ---- */
 
 static int hello(struct rpc_call *call, const json_t *params, json_t **result, struct err *err)
 {

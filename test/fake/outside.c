@@ -43,9 +43,7 @@ static void wrong(struct world *w, const char *what, const char *name)
         snprintf(w->wrong, sizeof w->wrong, "%s: %s", what, name);
 }
 
-/* ---- backend
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- backend ---- */
 
 static const struct world_image *behaviour(struct world *w, const char *ref)
 {
@@ -255,9 +253,7 @@ static void close_nothing(void *self)
     (void)self;
 }
 
-/* ---- router
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- router ---- */
 
 static struct world_entry *want_entry(struct world *w, const char *app_id)
 {
@@ -332,9 +328,7 @@ static int check(void *self, struct err *err)
     return call_begins(self, "router.check", ((struct world *)self)->router_away, err);
 }
 
-/* ---- source
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- source ---- */
 
 static struct world_commit *find_commit(struct world *w, const char *sha, bool is_here,
                                         struct err *err)

@@ -29,9 +29,7 @@ void world_must(int rc, const struct err *err, const char *doing)
     abort();
 }
 
-/* ---- made and ended
- * ---------------------------------------------------------------------------------------------
- */
+/* ---- made and ended ---- */
 
 static int64_t tell_time(void *self)
 {
@@ -108,9 +106,7 @@ void world_free(struct world *w)
     free(w);
 }
 
-/* ---- running
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- running ---- */
 
 /* From its first answer on a host is served, whatever happens. */
 static void watch_service(struct world *w)
@@ -145,7 +141,8 @@ static int step(struct controller *c, size_t loop, const char *subject, int64_t 
 COUNTED(0)
 COUNTED(1)
 COUNTED(2)
-COUNTED(3) COUNTED(4) COUNTED(5)
+COUNTED(3)
+COUNTED(4) COUNTED(5)
 
     static const step_function counted[WORLD_LOOPS] = { step_0, step_1, step_2,
                                                         step_3, step_4, step_5 };
@@ -227,9 +224,7 @@ size_t world_steps(const struct world *w, const char *loop)
     abort();
 }
 
-/* ---- what happens to it
- * -----------------------------------------------------------------------------------------
- */
+/* ---- what happens to it ---- */
 
 char *world_app(struct world *w, const char *name, const char *overlay)
 {
@@ -335,9 +330,7 @@ struct world_entry *world_entry(struct world *w, const char *app_id)
     return NULL;
 }
 
-/* ---- how it stands
- * ----------------------------------------------------------------------------------------------
- */
+/* ---- how it stands ---- */
 
 static size_t count_ready(struct world *w, const struct world_entry *entry, const char *process)
 {

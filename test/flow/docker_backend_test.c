@@ -36,7 +36,7 @@ static const json_t *at(const json_t *json, const char *a, const char *b)
     return json_object_get(json_object_get(json, a), b);
 }
 
-/* ---- the way up ----------------------------------------------------------------------------- */
+/* ---- the way up ---- */
 
 static void replicas_become_ready(void **state)
 {
@@ -160,7 +160,7 @@ static void apps_of_a_project_start_side_by_side(void **state)
     assert_int_equal(json_array_size(list), 1);
 }
 
-/* ---- what goes wrong ------------------------------------------------------------------------ */
+/* ---- what goes wrong ---- */
 
 static void a_killed_one_is_seen_and_comes_back(void **state)
 {
@@ -421,7 +421,7 @@ static void a_daemon_that_is_away_is_unavailable(void **state)
     backend->close(backend->self);
 }
 
-/* ---- the way down --------------------------------------------------------------------------- */
+/* ---- the way down ---- */
 
 /* Returns how long it took until nothing of `gone` was left. */
 static int64_t end_all(struct world *world, const char *const *gone, size_t count, int64_t stop_ms)
@@ -525,7 +525,7 @@ static void only_our_images_are_removed(void **state)
     world_check(b->remove_image(b->self, ours, &err), &err, "absent is fine");
 }
 
-/* ---- live sources --------------------------------------------------------------------------- */
+/* ---- live sources ---- */
 
 struct heard {
     bool came_back, app_changed; /* set atomically by the reader */

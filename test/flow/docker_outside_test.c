@@ -23,7 +23,7 @@ enum { CLOSED_PORT = 21300, OPEN_PORT, REGISTRY_PORT };
     "puller:$2b$04$7.th8sawTka420Tow/lgSOPuBIGqVibLoqRsHIN2KiMkZXuoAbdK6\n" /* bcrypt of "secret" \
                                                                              */
 
-/* ---- a registry ----------------------------------------------------------------------------- */
+/* ---- a registry ---- */
 
 struct registry {
     char dir[64];
@@ -165,7 +165,7 @@ static void an_image_is_pulled_by_digest(void **state)
     world->image = world_import_image(world, "evenkeel/docker-flow", "base");
 }
 
-/* ---- the firewall --------------------------------------------------------------------------- */
+/* ---- the firewall ---- */
 
 struct listener {
     int fds[2];

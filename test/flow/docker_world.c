@@ -30,7 +30,7 @@ void world_sleep(int64_t ms)
     nanosleep(&t, NULL);
 }
 
-/* ---- the image ------------------------------------------------------------------------------ */
+/* ---- the image ---- */
 
 struct bytes {
     char *data;
@@ -117,7 +117,7 @@ char *world_import_image(struct world *world, const char *repository, const char
     return xstrdup(json_string_value(json_object_get(image, "Id")));
 }
 
-/* ---- clean ---------------------------------------------------------------------------------- */
+/* ---- clean ---- */
 
 static void remove_containers(struct world *world)
 {
@@ -172,7 +172,7 @@ void world_done(struct world *world)
     free(world->image);
 }
 
-/* ---- wanting -------------------------------------------------------------------------------- */
+/* ---- wanting ---- */
 
 void world_want(struct world *world, const char *processes)
 {
@@ -228,7 +228,7 @@ void world_clear(struct world *world)
     remove_containers(world);
 }
 
-/* ---- looking -------------------------------------------------------------------------------- */
+/* ---- looking ---- */
 
 json_t *world_inspect(struct world *world, const char *instance)
 {

@@ -14,7 +14,7 @@ FOLDERS = ("builder", "controller", "ssgen")
 # They speak Docker's JSON and give no reasons.
 SKIPPED = {"controller/backend/docker/body.c", "controller/backend/docker/container.c", "controller/backend/docker/events.c",
            "controller/backend/docker/image.c", "controller/backend/docker/network.c"}
-DOCKER = {"Cmd", "Config", "Digest", "Entrypoint", "Id", "Image", "Labels", "Name", "Names", "NetworkDisabled",
+DOCKER = {"Cmd", "Config", "Digest", "Entrypoint", "Id", "Image", "Labels", "Name", "Names", "NetworkDisabled", "NetworkSettings", "Networks",
           "RepoDigests", "Size", "State", "WorkingDir"}
 FILES = {"Dockerfile", "Procfile"}
 TYPES = {"BuildReady", "Converged", "Held", "ImagePresent", "InstancesReady", "RouteAcked", "SourceReady", "SpecValid"}

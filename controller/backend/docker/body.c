@@ -35,7 +35,7 @@ char *body_network_name(const char *prefix, const char *project)
     return xasprintf("%sevenkeel-%s", prefix, project);
 }
 
-/* ---- command and environment ---------------------------------------------------------------- */
+/* ---- command and environment ---- */
 
 /* Whether "exec COMMAND" means the same as COMMAND: one program with arguments. Errs on the side
  * of no. */
@@ -92,7 +92,7 @@ static json_t *environment(const struct body_want *want)
     return env;
 }
 
-/* ---- limits and network --------------------------------------------------------------------- */
+/* ---- limits and network ---- */
 
 static json_t *host_config(const struct body_want *want, const char *network)
 {
@@ -131,7 +131,7 @@ static json_t *labels(const struct body_want *want)
                      want->release->id, LABEL_PROCESS, want->process->name, LABEL_INDEX, index);
 }
 
-/* ---- bodies --------------------------------------------------------------------------------- */
+/* ---- bodies ---- */
 
 static void add_hash(json_t *body)
 {

@@ -16,7 +16,7 @@
 
 enum { ACTS_MAX = 4, PROBES_MAX = 16, GONE_MAX = 4 };
 
-/* ---- instances that end --------------------------------------------------------------------- */
+/* ---- instances that end ---- */
 
 struct leaver {
     struct docker *docker;
@@ -69,7 +69,7 @@ static int end_gone(struct docker *docker, const struct app_want *want, size_t *
     return 0;
 }
 
-/* ---- choosing ------------------------------------------------------------------------------- */
+/* ---- choosing ---- */
 
 static size_t count_ready(const struct slots *slots)
 {
@@ -119,7 +119,7 @@ static bool will_create(void **chosen, size_t count)
     return false;
 }
 
-/* ---- stages --------------------------------------------------------------------------------- */
+/* ---- stages ---- */
 
 static void set_stage(struct release_seen *seen, enum release_stage stage, const char *reason,
                       const char *message)
@@ -169,7 +169,7 @@ static void report(struct slots *slots, struct release_seen *seen)
         slot_seen(&slots->items[i], &seen->instances[i]);
 }
 
-/* ---- one release ---------------------------------------------------------------------------- */
+/* ---- one release ---- */
 
 static void do_slot(void *item, void *arg)
 {

@@ -10,7 +10,7 @@
 
 enum { NOTES_MAX = 20000, STOP_SLACK_MS = 30000 };
 
-/* ---- list, remove --------------------------------------------------------------------------- */
+/* ---- list, remove ---- */
 
 static char *label(const json_t *container, const char *name)
 {
@@ -84,7 +84,7 @@ static int remove_instance(void *self, const char *name, int64_t stop_ms, struct
     return err_set(err, ERR_TIMEOUT, "removing %s", name);
 }
 
-/* ---- open, close ---------------------------------------------------------------------------- */
+/* ---- open, close ---- */
 
 static void docker_close(void *self)
 {

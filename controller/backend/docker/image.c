@@ -53,7 +53,7 @@ int docker_ensure_image(struct docker *docker, const char *image, struct err *er
     return docker_except(&failed, ERR_NONE, err);
 }
 
-/* ---- removal -------------------------------------------------------------------------------- */
+/* ---- removal ---- */
 
 /* Whether a tag or digest reference is in our part of a registry's or the daemon's names. */
 static bool is_our_name(const char *reference)

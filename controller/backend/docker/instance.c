@@ -41,7 +41,7 @@ bool docker_is_away(const struct err *err)
            err->class == ERR_STOPPED || err->class == ERR_UNIMPLEMENTED;
 }
 
-/* ---- making --------------------------------------------------------------------------------- */
+/* ---- making ---- */
 
 /* A permit of `creating`, for which nobody waits past the end of the program. */
 static int take_permit(struct docker *docker, struct err *err)
@@ -79,7 +79,7 @@ int docker_start(struct docker *docker, const char *name, struct err *err)
     return rc ? err_prefix(err, "starting %s", name) : 0;
 }
 
-/* ---- ending --------------------------------------------------------------------------------- */
+/* ---- ending ---- */
 
 /* Away at once, running or not. */
 static int delete_now(struct docker *docker, const struct container *container, bool *is_gone,

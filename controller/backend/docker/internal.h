@@ -38,7 +38,7 @@ struct docker {
     void *changed_arg;
 };
 
-/* ---- instance.c: one container by name ------------------------------------------------------ */
+/* ---- instance.c: one container by name ---- */
 
 /* Absent is success, with status CONTAINER_ABSENT. */
 int docker_inspect(struct docker *docker, const char *name, const char *network,
@@ -61,7 +61,7 @@ int docker_end(struct docker *docker, const struct container *container, int64_t
 int docker_create(struct docker *docker, const char *name, const json_t *body, struct err *err);
 int docker_start(struct docker *docker, const char *name, struct err *err);
 
-/* ---- one file each -------------------------------------------------------------------------- */
+/* ---- one file each ---- */
 
 int docker_converge(void *self, const struct app_want *want, struct app_seen *seen,
                     struct err *err);

@@ -21,7 +21,7 @@ static int64_t now_ms(void)
     return clock_mono_ms(clock_system());
 }
 
-/* ---- HTTP ----------------------------------------------------------------------------------- */
+/* ---- HTTP ---- */
 
 /* The status is what matters, not the body: a first byte of a 2xx answer is enough, so that a path
  * that streams without end is ready, too. */
@@ -67,7 +67,7 @@ static bool probe_http(const char *address, int64_t port, const struct check_spe
     return answer.status >= 200 && answer.status < 400;
 }
 
-/* ---- TCP ------------------------------------------------------------------------------------ */
+/* ---- TCP ---- */
 
 /* Waits for a connect under way; 0, or why not as errno. */
 static int finish_connect(int fd, int64_t timeout_ms)

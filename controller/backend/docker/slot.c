@@ -19,7 +19,7 @@
 #include "controller/backend/docker/body.h"
 #include "controller/backend/docker/probe.h"
 
-/* ---- planning ------------------------------------------------------------------------------- */
+/* ---- planning ---- */
 
 static void slot_init(struct slot *slot)
 {
@@ -80,7 +80,7 @@ void slots_done(struct slots *slots)
     *slots = (struct slots){ .count = 0 };
 }
 
-/* ---- looking -------------------------------------------------------------------------------- */
+/* ---- looking ---- */
 
 static void trouble(struct slot *slot, const char *reason, char *message)
 {
@@ -100,7 +100,8 @@ bool slot_may_serve(const struct slot *slot)
 {
     bool is_cut_off = slot->process.port > 0 && !slot->container.address;
 
-    return !is_cut_off && slot->container.status == CONTAINER_RUNNING && slot->note.stopping_ms == 0 &&
+    return !is_cut_off && slot->container.status == CONTAINER_RUNNING &&
+           slot->note.stopping_ms == 0 &&
            (slot->note.is_ready || slot->note.failures < FAILURES_MAX);
 }
 
@@ -189,7 +190,7 @@ int slot_look(struct slot *slot, struct err *err)
     return 0;
 }
 
-/* ---- reporting ------------------------------------------------------------------------------ */
+/* ---- reporting ---- */
 
 static enum instance_state state_of(const struct slot *slot)
 {
@@ -245,7 +246,7 @@ void slot_seen(struct slot *slot, struct instance_seen *seen)
     seen->oom_killed = slot->container.is_oom_killed;
 }
 
-/* ---- doing ---------------------------------------------------------------------------------- */
+/* ---- doing ---- */
 
 /* The daemon said no, with a reason code for it; or it is away. */
 static void refused(struct slot *slot, const char *reason, const struct err *err)
@@ -341,7 +342,7 @@ void slot_do(struct slot *slot)
         trouble(slot, reason, take(&message));
 }
 
-/* ---- probing -------------------------------------------------------------------------------- */
+/* ---- probing ---- */
 
 static bool is_due(const struct slot *slot)
 {

@@ -22,7 +22,7 @@
 #include "cmd/cli/visible.h"
 #include "cmd/cli/yaml_text.h"
 
-/* ---- words ---------------------------------------------------------------------------------- */
+/* ---- words ---- */
 
 enum { WORDS_MAX = 12 };
 
@@ -130,7 +130,7 @@ static void test_numbers_are_checked(void **state)
     assert_int_equal(value, 90000);
 }
 
-/* ---- text from outside ---------------------------------------------------------------------- */
+/* ---- text from outside ---- */
 
 static void test_hostile_text_is_made_visible(void **state)
 {
@@ -167,7 +167,7 @@ static void test_cuts_count_columns(void **state)
     assert_string_equal(cut, "caf\xe2\x80\xa6");
 }
 
-/* ---- output --------------------------------------------------------------------------------- */
+/* ---- output ---- */
 
 static char *list(struct output output, const char *json)
 {
@@ -249,7 +249,7 @@ static void test_top_member(void **state)
     }
 }
 
-/* ---- server-sent events --------------------------------------------------------------------- */
+/* ---- server-sent events ---- */
 
 static int record(void *arg, const char *event, const char *data, struct err *err)
 {
@@ -302,7 +302,7 @@ static void test_events_are_bounded(void **state)
     sse_free(sse);
 }
 
-/* ---- where to ------------------------------------------------------------------------------- */
+/* ---- where to ---- */
 
 static void test_remotes(void **state)
 {
@@ -365,7 +365,7 @@ static void test_settings_are_checked(void **state)
     }
 }
 
-/* ---- ports ---------------------------------------------------------------------------------- */
+/* ---- ports ---- */
 
 static void test_a_taken_port_has_an_owner(void **state)
 {

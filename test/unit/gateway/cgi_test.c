@@ -17,9 +17,7 @@
 #include "http/client.h"
 #include "http/server.h"
 
-/* ---- the head
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- the head ---- */
 
 static long parse(const char *text, struct cgi_head *head)
 {
@@ -81,9 +79,7 @@ static void nonsense_is_no_head(void **state)
     assert_int_equal(parse(endless, &head), -1);
 }
 
-/* ---- programs
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- programs ---- */
 
 struct world {
     struct fixture *f;
@@ -255,9 +251,7 @@ static void a_program_that_will_not_end_is_killed(void **state)
     all_end_within(9000);
 }
 
-/* ---- git
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- git ---- */
 
 static void write_noise(const char *path, size_t len)
 {
@@ -309,9 +303,7 @@ static void a_compressed_request(void **state)
     all_end_within(5000);
 }
 
-/* ---- the server
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- the server ---- */
 
 static void run_loop(void *arg)
 {

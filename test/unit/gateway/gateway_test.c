@@ -33,8 +33,7 @@ struct rig {
     atomic_int calls, gone;
 };
 
-/* ---- the controller -----------------------------------------------------------------------------
- */
+/* ---- the controller ---- */
 
 static int give_params(struct rpc_call *call, const json_t *params, json_t **result,
                        struct err *err)
@@ -151,8 +150,7 @@ static void stop_controller(struct rig *rig)
     rpc_server_stop(take(&rig->controller));
 }
 
-/* ---- the rig ------------------------------------------------------------------------------------
- */
+/* ---- the rig ---- */
 
 static void ignore(void *arg)
 {
@@ -242,8 +240,7 @@ static void on_loop(struct rig *rig, void (*fn)(struct rig *rig))
     assert_int_equal(wait_for(&e.done, 1), 1);
 }
 
-/* ---- asking -------------------------------------------------------------------------------------
- */
+/* ---- asking ---- */
 
 struct asked {
     struct http_answer answer;
@@ -286,8 +283,7 @@ static const char *text_of(const struct asked *a, const char *name)
     return text ? text : "";
 }
 
-/* ---- calls --------------------------------------------------------------------------------------
- */
+/* ---- calls ---- */
 
 static void test_call(void **state)
 {
@@ -452,8 +448,7 @@ static void test_hook(void **state)
     assert_int_equal(c.answer.status, 400);
 }
 
-/* ---- events -------------------------------------------------------------------------------------
- */
+/* ---- events ---- */
 
 /* A client that reads until it has seen `until`, and then goes away. */
 struct watcher {
@@ -614,8 +609,7 @@ static void test_slow_watcher_is_dropped(void **state)
     assert_int_equal(a.answer.status, 200);
 }
 
-/* ---- a controller that restarts -----------------------------------------------------------------
- */
+/* ---- a controller that restarts ---- */
 
 static void start_again(void *arg)
 {

@@ -7,8 +7,7 @@
 
 struct world world;
 
-/* ---- the controller
- * ------------------------------------------------------------------------------------------- */
+/* ---- the controller ---- */
 
 static int authorize(struct rpc_call *call, const json_t *params, json_t **result, struct err *err)
 {
@@ -91,8 +90,7 @@ static bool authenticate(void *arg, enum rpc_kind kind, const char *name, const 
     return false; /* over the unix socket nobody asks */
 }
 
-/* ---- the gateway
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the gateway ---- */
 
 static bool on_head(struct http_request *request, void *arg)
 {

@@ -169,9 +169,7 @@ static void the_repository_of_the_environment(void **state)
     assert_string_equal(data, "app: shop\n");
 }
 
-/* ---- archives
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- archives ---- */
 
 struct collected {
     char *data;

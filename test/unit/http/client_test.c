@@ -43,8 +43,7 @@ static int64_t now_ms(void)
     return clock_mono_ms(clock_system());
 }
 
-/* ---- whole answers ------------------------------------------------------------------------------
- */
+/* ---- whole answers ---- */
 
 static void test_methods(void **state)
 {
@@ -150,8 +149,7 @@ static void test_answer_max(void **state)
     assert_null(b.body);
 }
 
-/* ---- streams ------------------------------------------------------------------------------------
- */
+/* ---- streams ---- */
 
 struct sink {
     size_t len, max;
@@ -234,8 +232,7 @@ static void test_read(void **state)
     assert_int_equal(wait_for(&f.gone, 1), 1);
 }
 
-/* ---- redirects and credentials ------------------------------------------------------------------
- */
+/* ---- redirects and credentials ---- */
 
 static void test_redirects(void **state)
 {
@@ -288,8 +285,7 @@ static void test_redirects_end(void **state)
     assert_int_equal(c.status, 307);
 }
 
-/* ---- limits -------------------------------------------------------------------------------------
- */
+/* ---- limits ---- */
 
 static void test_timeouts(void **state)
 {
@@ -376,8 +372,7 @@ static void test_errors(void **state)
     }
 }
 
-/* ---- a Unix socket ------------------------------------------------------------------------------
- */
+/* ---- a Unix socket ---- */
 
 struct unix_server {
     int fd;

@@ -17,8 +17,7 @@
 #include "base/text.h"
 #include "base/work.h"
 
-/* ---- the paths ----------------------------------------------------------------------------------
- */
+/* ---- the paths ---- */
 
 struct later {
     uv_timer_t timer;
@@ -170,8 +169,7 @@ static void answer_firehose(struct fixture *f, struct http_request *request)
         http_stream_drop(f->stream);
 }
 
-/* ---- streamed bodies ----------------------------------------------------------------------------
- */
+/* ---- streamed bodies ---- */
 
 struct upload {
     struct fixture *fixture;
@@ -314,8 +312,7 @@ static void on_request(struct http_request *request, void *arg)
     answer_look(f, request);
 }
 
-/* ---- starting and stopping ----------------------------------------------------------------------
- */
+/* ---- starting and stopping ---- */
 
 static void run(void *arg)
 {
@@ -393,8 +390,7 @@ int wait_for(atomic_int *counter, int n)
     return *counter;
 }
 
-/* ---- raw sockets --------------------------------------------------------------------------------
- */
+/* ---- raw sockets ---- */
 
 int raw_connect(const struct fixture *f)
 {

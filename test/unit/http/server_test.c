@@ -25,8 +25,7 @@ static int64_t now_ms(void)
     return clock_mono_ms(clock_system());
 }
 
-/* ---- whole requests -----------------------------------------------------------------------------
- */
+/* ---- whole requests ---- */
 
 static void test_echo(void **state)
 {
@@ -169,8 +168,7 @@ static void test_connections_above_the_limit_wait(void **state)
     assert_int_equal(third.status, 200);
 }
 
-/* ---- hostile requests ---------------------------------------------------------------------------
- */
+/* ---- hostile requests ---- */
 
 static void test_ambiguous_framing_is_dropped(void **state)
 {
@@ -387,8 +385,7 @@ static void test_client_that_goes_away(void **state)
     assert_in_range(now_ms() - begin, 0, 500);
 }
 
-/* ---- streams ------------------------------------------------------------------------------------
- */
+/* ---- streams ---- */
 
 static void say_hello(struct fixture *f)
 {
@@ -520,8 +517,7 @@ static void test_stream_dropped(void **state)
     assert_int_equal(wait_for(&f.closed, 1), 1);
 }
 
-/* ---- streamed bodies ----------------------------------------------------------------------------
- */
+/* ---- streamed bodies ---- */
 
 static void test_upload(void **state)
 {
@@ -628,8 +624,7 @@ static void test_upload_refused(void **state)
     }
 }
 
-/* ---- stopping -----------------------------------------------------------------------------------
- */
+/* ---- stopping ---- */
 
 static void test_stop_with_everything_open(void **state)
 {

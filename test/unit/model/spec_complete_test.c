@@ -248,7 +248,7 @@ static void test_merge(void **state)
     }
 }
 
-/* ---- auto ------------------------------------------------------------------------------------ */
+/* ---- auto ---- */
 
 static bool is_listed(void *arg, const char *path)
 {
