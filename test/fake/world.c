@@ -142,7 +142,8 @@ COUNTED(0)
 COUNTED(1)
 COUNTED(2)
 COUNTED(3)
-COUNTED(4) COUNTED(5)
+COUNTED(4)
+COUNTED(5)
 
     static const step_function counted[WORLD_LOOPS] = { step_0, step_1, step_2,
                                                         step_3, step_4, step_5 };
