@@ -95,6 +95,7 @@ struct world {
     const char *build_fails; /* reason; NULL: builds succeed */
 
     /* what was seen */
+    size_t tidied;             /* repositories */
     size_t steps[WORLD_LOOPS]; /* by loop, in the order of loop_table */
     const char
         *must_serve; /* host: from its first ready instance on it is served after every step */
