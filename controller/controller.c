@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/digest.h"
 #include "base/fs.h"
@@ -24,7 +25,7 @@
 #include "store/projects.h"
 #include "store/work.h"
 
-enum { POOL_THREADS = 6, BULK_THREADS = 6, QUEUE_MAX = 4096 };
+enum { POOL_THREADS = 6, BULK_THREADS = 6, QUEUE_MAX = 4096, STOP_MS = 5000 };
 
 struct controller_program {
     struct controller c;
@@ -314,20 +315,58 @@ static int remove_networks(struct store *store, struct backend *backend, struct 
     return 0;
 }
 
+/* One that does not go does not keep the others. */
+static int remove_instances(struct backend *backend, size_t *left, struct err *err)
+{
+    struct owned_list owned = { 0 };
+    int rc = backend->list_owned(backend->self, &owned, err);
+
+    *left = owned.count;
+    for (size_t i = 0; i < owned.count; i++) {
+        struct err failure = { 0 };
+        if (backend->remove(backend->self, owned.items[i].name, STOP_MS, &failure) && rc == 0) {
+            *err = failure;
+            rc = -1;
+        }
+    }
+    owned_list_done(&owned);
+    return rc;
+}
+
+/* Until none is listed: after a restart of the daemon a removal may fail at first ("device or
+ * resource busy"), and one that is under way counts as done. */
+static int remove_all(const struct clock *clock, struct backend *backend, struct err *err)
+{
+    enum { AGAIN_MS = 500, PATIENCE_MS = 20000 };
+    int64_t end_ms = clock_mono_ms(clock) + PATIENCE_MS;
+    struct err failure = { 0 };
+    size_t left;
+    int rc;
+
+    while ((rc = remove_instances(backend, &left, &failure)) || left) {
+        bool is_late = clock_mono_ms(clock) >= end_ms;
+        if (rc == 0 && is_late)
+            return err_set(err, ERR_TIMEOUT, "%zu containers are still being removed", left);
+        if (rc && (is_late || !left)) { /* nothing is listed: the daemon is away */
+            *err = failure;
+            return -1;
+        }
+        failure = (struct err){ 0 };
+        usleep(AGAIN_MS * 1000);
+    }
+    return 0;
+}
+
 int controller_stop_all(const struct controller_config *config, struct err *err)
 {
     struct controller_program p = { .c.config = config };
-    struct owned_list owned = { 0 };
 
     if (open_store(config, &p.c.store, &p.installation, err))
         return -1;
-    int rc = open_backend(&p, err) || p.backend->list_owned(p.backend->self, &owned, err);
-    for (size_t i = 0; rc == 0 && i < owned.count; i++)
-        rc = p.backend->remove(p.backend->self, owned.items[i].name, 5000, err);
+    int rc = open_backend(&p, err) || remove_all(clock_system(), p.backend, err);
     const struct docker_config docker = docker_config_of(config, p.installation);
     rc = rc || remove_networks(p.c.store, p.backend, err) ||
          docker_backend_firewall_remove(&docker, err);
-    owned_list_done(&owned);
     if (p.backend)
         p.backend->close(p.backend->self);
     store_close(p.c.store);

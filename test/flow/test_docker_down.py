@@ -208,5 +208,5 @@ def test_a_push_while_it_is_away_fails_and_can_be_tried_again(world, dockerd):
     assert (explained["name"], explained["reason"]) == ("BuildReady", "EngineUnavailable"), explained
     dockerd.start()
     world.wait_for(lambda: are_ready(world), timeout=90)
-    world.cli("deploy", "later", timeout=120)
+    world.cli("deploy", "later", "--retry", "--wait", timeout=120)
     assert world.get("later").text == "later"
