@@ -1,10 +1,17 @@
 /* A rollout: from a release that is wanted to one that is live, or rejected.
  *
  *     starting ── all instances ready ──► routing ── router acknowledged ──► live
- *        │  │
- *        │  └─ image missing ──► it is built again
+ *        │  │                               │  │
+ *        │  └─ image missing ──► it is      │  └─ router away ──► waiting: the time stands still
+ *        │                       built      │
+ *        │                       again      └─ refused ──► the live one's routes again, another try
+ *        │
  *        └──── deploy.timeout, or an instance that ended three times ──► rejected: remembered with
  * evidence, the live one never stopped serving
+ *
+ * deploy.timeout is for the whole way, but counts only what the release can be blamed for: time
+ * between two steps, at most STEP_MAX_MS of it (so no downtime of this program), and none while the
+ * router is away.
  *
  * Nothing is kept in memory between steps: where it stands is derived from what the backend and the
  * router say. */
@@ -19,7 +26,13 @@
 #include "store/builds.h"
 #include "store/work.h"
 
-enum { STEP_MAX_MS = 10000, LOOK_MIN_MS = 50, LOOK_MAX_MS = 1000, RESTARTS_MAX = 3 };
+enum {
+    STEP_MAX_MS = 10000,
+    LOOK_MIN_MS = 50,
+    LOOK_MAX_MS = 1000,
+    REFUSED_MIN_MS = 1000,
+    RESTARTS_MAX = 3
+};
 
 static int start(struct sync *s, struct err *err)
 {
@@ -167,52 +180,87 @@ static bool keeps_ending(const struct sync *s, const struct running *run)
     return false;
 }
 
-static int note_step(struct sync *s, const struct running *run, struct err *err)
+/* Where it stands now. The time since the step before counts, unless that was waiting. */
+static int note_step(struct sync *s, const char *step, const char *what, struct err *err)
+{
+    int64_t count_ms = strcmp(s->rollout.step, "waiting") == 0 ? 0 : STEP_MAX_MS;
+    auto_free char *message = xasprintf("v%lld: %s%s%s", (long long)s->wanted.number, step,
+                                        what ? ": " : "", what ? what : "");
+    const struct finding finding = { CONVERGED, CONDITION_FALSE, "RollingOut", message, 0, NULL };
+    auto_tx *tx = NULL;
+
+    if (tx_begin(s->c->store, TX_OBSERVE, &tx, err) ||
+        store_step_rollout(tx, &s->rollout, step, what, count_ms, false, err) ||
+        find_condition(tx, &s->app, &finding, err) || tx_commit(&tx, err))
+        return -1;
+    free(s->rollout.step);
+    s->rollout.step = xstrdup(step);
+    return 0;
+}
+
+static int note_stage(struct sync *s, const struct running *run, struct err *err)
 {
     static const char *const steps[] = { [RELEASE_NO_IMAGE] = "pulling",
                                          [RELEASE_STARTING] = "starting",
                                          [RELEASE_READY] = "routing",
                                          [RELEASE_BROKEN] = "restarting" };
-    auto_free char *message =
-        xasprintf("v%lld: %s%s%s", (long long)s->wanted.number, steps[run->stage],
-                  run->message ? ": " : "", run->message ? run->message : "");
-    const struct finding finding = { CONVERGED, CONDITION_FALSE, "RollingOut", message, 0, NULL };
-    auto_tx *tx = NULL;
-
-    if (tx_begin(s->c->store, TX_OBSERVE, &tx, err) ||
-        store_step_rollout(tx, &s->rollout, steps[run->stage], run->message, STEP_MAX_MS, false,
-                           err) ||
-        find_condition(tx, &s->app, &finding, err))
-        return -1;
-    return tx_commit(&tx, err);
+    return note_step(s, steps[run->stage], run->message, err);
 }
 
 /* Often at first, then less: an app that takes a second to start is noticed within 100 ms, one that
  * takes a minute within a second. */
-static int64_t look_again_ms(const struct sync *s)
+static int64_t look_again_ms(const struct sync *s, int64_t min_ms, int64_t max_ms)
 {
     int64_t ms = s->rollout.elapsed_ms / 10;
-    return ms < LOOK_MIN_MS ? LOOK_MIN_MS : ms < LOOK_MAX_MS ? ms : LOOK_MAX_MS;
+    return ms < min_ms ? min_ms : ms < max_ms ? ms : max_ms;
+}
+
+/* Its instances are ready, but the router did not take its routes. */
+static int not_routed(struct sync *s, struct running *run, const struct err *failure,
+                      int64_t timeout_ms, struct err *err)
+{
+    struct err ignored = { 0 };
+
+    if (!sync_is_refusal(failure)) { /* the back-off is the work queue's */
+        if (note_step(s, "waiting", failure->text, err))
+            return -1;
+        *err = *failure;
+        return -1;
+    }
+    if (note_step(s, "refused", failure->text, err))
+        return -1;
+    sync_route(s, s->live.id ? &s->live : NULL, &ignored); /* else the next step does it */
+    if (s->rollout.elapsed_ms < timeout_ms) {
+        sync_again(s, look_again_ms(s, REFUSED_MIN_MS, STEP_MAX_MS));
+        return 0;
+    }
+    run->reason = "RouteRefused";
+    free(run->message);
+    run->message = xstrdup(failure->text);
+    return reject(s, run, "the router did not take its routes within deploy.timeout", err);
 }
 
 int sync_roll_out(struct sync *s, struct err *err)
 {
-    const struct running *run = sync_find(s, s->wanted.id);
+    struct running *run = sync_find(s, s->wanted.id);
+    struct err failure = { 0 };
     struct deploy_spec deploy;
 
     if (!s->rollout.id && start(s, err))
         return -1;
-    if (note_step(s, run, err))
+    if (note_stage(s, run, err))
         return -1;
-    if (run->stage == RELEASE_READY)
-        return sync_route(s, &s->wanted, err) || go_live(s, err) ? -1 : 0;
     spec_deploy(s->wanted.spec, &deploy);
+    if (run->stage == RELEASE_READY)
+        return sync_route(s, &s->wanted, &failure)
+                   ? not_routed(s, run, &failure, deploy.timeout_ms, err)
+                   : go_live(s, err);
     if (keeps_ending(s, run))
         return reject(s, run, "an instance ended again and again", err);
     if (s->rollout.elapsed_ms >= deploy.timeout_ms)
         return reject(s, run, "not every instance was ready within deploy.timeout", err);
     if (run->stage == RELEASE_NO_IMAGE && sync_rebuild(s, &s->wanted, err))
         return -1;
-    sync_again(s, look_again_ms(s));
+    sync_again(s, look_again_ms(s, LOOK_MIN_MS, LOOK_MAX_MS));
     return 0;
 }

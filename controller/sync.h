@@ -51,6 +51,10 @@ int sync_observe(struct sync *s, struct err *err);
  */
 int sync_route(struct sync *s, const struct release_row *release, struct err *err);
 
+/* routes.c: is the failure of a sync_route about what was asked for, and not about a router that is
+ * away? */
+bool sync_is_refusal(const struct err *failure);
+
 /* routes.c: the condition after a sync_route that succeeded, also one that found the routes there:
  * the answer to the step before may have been lost. */
 int sync_find_routed(struct tx *tx, struct sync *s, struct err *err);

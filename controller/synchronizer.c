@@ -243,7 +243,8 @@ int synchronizer_step(struct controller *c, const char *app_id, int64_t *again_m
         return -1;
     if (is_routed && sync_route(&s, routed, &route_failure)) /* as the instances are now */
         is_routed = false;
-    if (!is_routed) {
+    /* a refused live release is no reason to keep back the one that may mend it */
+    if (!is_routed && !(is_rolling_out(&s) && sync_is_refusal(&route_failure))) {
         *err = route_failure;
         return -1;
     }

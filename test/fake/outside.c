@@ -269,20 +269,27 @@ static struct world_entry *want_entry(struct world *w, const char *app_id)
     return one;
 }
 
-static void copy_routes(struct world_entry *one, const struct app_routes *want)
+/* Without those that are refused. */
+static bool copy_routes(const struct world *w, struct world_entry *one,
+                        const struct app_routes *want)
 {
-    one->route_count = want->route_count;
+    one->route_count = 0;
     for (size_t i = 0; i < want->route_count; i++) {
-        COPY(one->routes[i].host, want->routes[i].host);
-        COPY(one->routes[i].path, want->routes[i].path);
-        COPY(one->routes[i].process, want->routes[i].process);
-        COPY(one->routes[i].site, want->routes[i].site);
+        struct world_route *route = &one->routes[one->route_count];
+        if (w->refused_host && strcmp(w->refused_host, want->routes[i].host) == 0)
+            continue;
+        one->route_count++;
+        COPY(route->host, want->routes[i].host);
+        COPY(route->path, want->routes[i].path);
+        COPY(route->process, want->routes[i].process);
+        COPY(route->site, want->routes[i].site);
     }
     one->upstream_count = want->upstream_count;
     for (size_t i = 0; i < want->upstream_count; i++) {
         COPY(one->upstreams[i].instance, want->upstreams[i].instance);
         one->upstreams[i].draining = want->upstreams[i].draining;
     }
+    return one->route_count == want->route_count;
 }
 
 static int apply(void *self, const struct app_routes *want, struct err *err)
@@ -299,8 +306,10 @@ static int apply(void *self, const struct app_routes *want, struct err *err)
     struct world_entry *one = want_entry(w, want->app_id);
     if (want->generation < one->generation)
         wrong(w, "an older generation was applied", want->app_id);
-    copy_routes(one, want);
+    bool is_whole = copy_routes(w, one, want);
     one->generation = want->generation;
+    if (!is_whole)
+        return err_set(err, ERR_INVALID, "%s is refused", w->refused_host);
     return call_ends(w, "router.apply", err);
 }
 

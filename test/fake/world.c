@@ -145,8 +145,9 @@ COUNTED(3)
 COUNTED(4)
 COUNTED(5)
 
-    static const step_function counted[WORLD_LOOPS] = { step_0, step_1, step_2,
-                                                        step_3, step_4, step_5 };
+static const step_function counted[WORLD_LOOPS] = {
+    step_0, step_1, step_2, step_3, step_4, step_5
+};
 
 void world_turn(struct world *w)
 {

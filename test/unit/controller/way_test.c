@@ -275,13 +275,83 @@ static void test_nothing_ends_before_the_router_acknowledges(void **state)
     assert_int_equal(count_of(w, "-v1-"), 1);
     w->router_away = false;
     w->router_refuses = true;
-    world_run(w, 10 * MINUTE);
+    world_run(w, 5 * MINUTE);
     expect_condition(w, ROUTE_ACKED, "false RouteRefused");
     assert_int_equal(count_of(w, "-v1-"), 1);
     w->router_refuses = false;
     world_run(w, 10 * MINUTE);
     expect(w, LIVE_NUMBER, "2");
     assert_int_equal(count_of(w, "-v1-"), 0);
+    world_free(w);
+}
+
+#define MOVED WEB("") "routes:\n  - {host: " HOST "}\n  - {host: new.localhost}\n"
+
+static void test_release_that_the_router_refuses_is_rejected(void **state)
+{
+    auto_free char *id = NULL;
+    struct world *w = make_live(&id, WEB(""));
+    (void)state;
+
+    w->refused_host = "new.localhost";
+    world_push(w, 'b', 'b', MOVED);
+    world_run(w, 4 * MINUTE);
+    expect_condition(w, ROUTE_ACKED, "false RouteRefused");
+    expect_condition(w, CONVERGED, "false RollingOut");
+    expect(w, "SELECT step || ': ' || message FROM rollouts WHERE state = 'running'",
+           "refused: router: new.localhost is refused");
+    expect(w, "SELECT count(*) FROM events WHERE reason = 'RouteRefused'", "1");
+    assert_int_equal(world_container(w, "default-hello-web-v1-1")->state, INSTANCE_READY);
+    assert_false(world_entry(w, id)->upstreams[0].draining); /* between two tries v1 serves */
+    world_run(w, 2 * MINUTE);
+    expect(w, "SELECT state || ' ' || reason FROM releases WHERE number = 2",
+           "rejected RouteRefused");
+    expect(w, "SELECT evidence ->> 'message' FROM releases WHERE number = 2",
+           "router: new.localhost is refused");
+    expect(w, LIVE_NUMBER, "1");
+    expect_condition(w, CONVERGED, "false Rejected");
+    expect_condition(w, ROUTE_ACKED, "true Acknowledged");
+    assert_int_equal(count_of(w, "-v2-"), 0);
+    assert_int_equal(world_serving(w, HOST), 1);
+    /* remembered: the same again is not tried */
+    world_push(w, 'c', 'b', MOVED);
+    world_run(w, 2 * MINUTE);
+    expect(w, "SELECT count(*) FROM rollouts WHERE state = 'failed'", "1");
+    world_free(w);
+}
+
+static void test_first_release_that_the_router_refuses(void **state)
+{
+    struct world *w = world_new();
+    auto_free char *id = world_app(w, "hello", NULL);
+    (void)state;
+
+    w->refused_host = "new.localhost";
+    world_push(w, 'a', 'a', MOVED);
+    world_run(w, 10 * MINUTE);
+    expect(w, "SELECT state || ' ' || reason FROM releases", "rejected RouteRefused");
+    assert_int_equal(w->container_count, 0);
+    assert_int_equal(world_entry(w, id)->route_count, 0);
+    world_free(w);
+}
+
+/* The time for which the router is away is not the release's. */
+static void test_router_away_rejects_nothing(void **state)
+{
+    auto_free char *id = NULL;
+    struct world *w = make_live(&id, WEB("") "deploy: {timeout: 30s}\n");
+    (void)state;
+
+    w->router_away = true;
+    world_push(w, 'b', 'b', WEB("") "deploy: {timeout: 30s}\n");
+    world_run(w, 24 * 60 * MINUTE);
+    expect_condition(w, ROUTE_ACKED, "false RouterNotAcked");
+    expect(w, "SELECT state FROM releases WHERE number = 2", "pending");
+    expect(w, "SELECT step || ' ' || (elapsed_ms < 15000) FROM rollouts WHERE state = 'running'",
+           "waiting 1");
+    w->router_away = false;
+    world_run(w, 10 * MINUTE);
+    expect(w, LIVE_NUMBER, "2");
     world_free(w);
 }
 
@@ -497,6 +567,9 @@ int main(void)
         cmocka_unit_test(test_draining_waits_for_requests),
         cmocka_unit_test(test_draining_ends_at_its_limit),
         cmocka_unit_test(test_nothing_ends_before_the_router_acknowledges),
+        cmocka_unit_test(test_release_that_the_router_refuses_is_rejected),
+        cmocka_unit_test(test_first_release_that_the_router_refuses),
+        cmocka_unit_test(test_router_away_rejects_nothing),
         cmocka_unit_test(test_router_away_while_an_app_stops),
         cmocka_unit_test(test_stop_and_start),
         cmocka_unit_test(test_destroyed_app_leaves_no_build_behind),
