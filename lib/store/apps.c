@@ -299,6 +299,16 @@ int store_apps_on_ref(struct tx *tx, const char *repository_id, const char *ref,
     return read_ids(q, list, err);
 }
 
+int store_apps_of_subject(struct tx *tx, const char *subject, struct id_list *list, struct err *err)
+{
+    auto_sql *q = NULL;
+
+    if (sql_open(tx, err, &q, "SELECT id FROM apps WHERE id = ?1 OR repository_id = ?1 ORDER BY id",
+                 T(subject)))
+        return -1;
+    return read_ids(q, list, err);
+}
+
 int store_apps_of_build(struct tx *tx, const char *build_id, struct id_list *list, struct err *err)
 {
     auto_sql *q = NULL;

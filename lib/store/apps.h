@@ -67,6 +67,9 @@ void id_list_done(struct id_list *list);
 #define auto_id_list __attribute__((__cleanup__(id_list_done))) struct id_list
 int store_apps_on_ref(struct tx *tx, const char *repository_id, const char *ref,
                       struct id_list *list, struct err *err);
+/* What a subject of the work queue is about: the app, or the apps of the repository. */
+int store_apps_of_subject(struct tx *tx, const char *subject, struct id_list *list,
+                          struct err *err);
 int store_apps_of_build(struct tx *tx, const char *build_id, struct id_list *list, struct err *err);
 
 /* Takes host and path for the app. ERR_EXISTS names the host when another app has it, or an app of

@@ -161,6 +161,26 @@ static void test_a_retry_forgets_the_rejection(void **state)
     expect(s->w, LIVE_NUMBER, "1");
 }
 
+static void test_what_is_put_aside_is_explained(void **state)
+{
+    struct scene *s = *state;
+    json_auto_t *found = NULL;
+
+    push(s, 'a', web);
+    s->w->fail.class = ERR_INTERNAL;
+    for (int i = 0; i < 5; i++) {
+        s->w->fail.at = s->w->calls + 1;
+        world_kick(s->w, "synchronizer", s->id);
+        world_turn(s->w);
+    }
+    world_must(links_ask(s->l, "apps.explain", json_pack("{s:s}", "app", "hello"), &found, &s->err),
+               &s->err, "explaining");
+    const json_t *first = json_object_get(found, "first");
+    assert_string_equal(json_string_value(json_object_get(first, "name")), "Quarantined");
+    assert_true(json_is_false(json_object_get(first, "holds")));
+    assert_true(json_is_string(json_object_get(first, "next_try_at")));
+}
+
 static void test_settings_there_and_back(void **state)
 {
     struct scene *s = *state;
@@ -325,6 +345,7 @@ int main(void)
         in_scene(test_rollback_needs_its_hosts_and_its_artifact),
         in_scene(test_stop_start_delete),
         in_scene(test_a_retry_forgets_the_rejection),
+        in_scene(test_what_is_put_aside_is_explained),
         in_scene(test_settings_there_and_back),
         in_scene(test_push_ends_when_it_is_live),
         in_scene(test_lease_and_result),

@@ -191,10 +191,56 @@ static void test_defect_is_put_aside(void **state)
         xasprintf("SELECT due_at - %lld FROM work WHERE loop = 'synchronizer' AND attempts = 5",
                   (long long)w->now_ms);
     expect(w, sql, "3600000");
+    auto_free char *said = xasprintf("SELECT status || ' ' || reason || ' ' || (next_try_at - "
+                                     "%lld) FROM conditions WHERE type = 'Quarantined'",
+                                     (long long)w->now_ms);
+    expect(w, said, "true UnexpectedFailure 3600000");
+    expect(w,
+           "SELECT message LIKE 'the synchronizer failed 5 times in a row: %goes wrong%' FROM "
+           "conditions WHERE type = 'Quarantined'",
+           "1");
+    expect(w, "SELECT count(*) FROM events WHERE reason = 'UnexpectedFailure'", "1");
     w->fail.at = 0;
     world_kick(w, "synchronizer", ids[0]); /* a cause ends that */
     world_turn(w);
     expect(w, "SELECT count(*) FROM work WHERE loop = 'synchronizer'", "0");
+    expect(w, "SELECT count(*) FROM conditions WHERE type = 'Quarantined'", "0");
+    end_three(w, ids);
+}
+
+static void fail_five_times(struct world *w, const char *loop, const char *subject)
+{
+    w->fail.class = ERR_INTERNAL;
+    for (int i = 0; i < 5; i++) {
+        w->fail.at = w->calls + 1;
+        world_kick(w, loop, subject);
+        world_turn(w);
+    }
+    w->fail.at = 0;
+}
+
+/* What is put aside may be a repository, or nothing that an app has to do with. */
+static void test_quarantine_of_what_is_no_app(void **state)
+{
+    char *ids[3];
+    struct world *w = make_three(ids);
+    auto_free char *repository = world_ask(w, "SELECT repository_id FROM apps WHERE name = 'two'");
+    (void)state;
+
+    fail_five_times(w, "fetcher", repository);
+    expect(w,
+           "SELECT group_concat(name || message) LIKE 'twothe fetcher failed%' FROM conditions "
+           "JOIN apps ON id = app_id WHERE type = 'Quarantined'",
+           "1");
+    world_kick(w, "fetcher", repository);
+    world_turn(w);
+    expect(w, "SELECT count(*) FROM conditions WHERE type = 'Quarantined'", "0");
+    fail_five_times(w, "janitor", "network/gone");
+    expect(w, "SELECT count(*) FROM conditions WHERE type = 'Quarantined'", "0");
+    expect(w,
+           "SELECT count(*) FROM events WHERE reason = 'UnexpectedFailure' AND kind = 'system' AND "
+           "message LIKE '%network/gone%'",
+           "1");
     end_three(w, ids);
 }
 
@@ -560,6 +606,7 @@ int main(void)
         cmocka_unit_test(test_full_pass_finds_what_was_lost),
         cmocka_unit_test(test_backend_that_is_away_is_said_and_waited_for),
         cmocka_unit_test(test_defect_is_put_aside),
+        cmocka_unit_test(test_quarantine_of_what_is_no_app),
         cmocka_unit_test(test_fetcher_goes_on_past_a_ref_that_fails),
         cmocka_unit_test(test_remote_that_is_away),
         cmocka_unit_test(test_mirror_that_was_lost_is_fetched_again),
