@@ -100,40 +100,59 @@ static int remove_orphans(struct controller *c, struct err *err)
 
 /* ---- artifacts ---- */
 
-static int remove_content(struct controller *c, const struct artifact_row *artifact,
-                          struct err *err)
+/* The archive goes within the transaction that forgets it, so that a builder that stores the same
+ * one again comes before, and is seen, or after (publish_site in api/attempts.c). A stop in between
+ * leaves the row, and the next pass finds no archive any more, which is fine. */
+static int remove_site(struct controller *c, const char *digest, struct err *err)
 {
-    if (strcmp(artifact->kind, "site") != 0)
-        return c->backend->remove_image(c->backend->self, artifact->ref, err);
-    auto_free char *path = files_site(c->config, artifact->digest);
-    return path && unlink(path) && fs_exists(path) ? err_set(err, ERR_INTERNAL, "removing %s", path)
-                                                   : 0;
+    auto_free char *path = files_site(c->config, digest);
+    auto_tx *tx = NULL;
+    bool changed, retired;
+
+    if (tx_begin(c->store, TX_WRITE, &tx, err) || store_retire_artifact(tx, digest, &retired, err))
+        return -1;
+    if (!retired)
+        return 0; /* somebody wants it by now */
+    if (store_want_site(tx, digest, false, &changed, err) ||
+        store_remove_retired_artifact(tx, digest, err))
+        return -1;
+    if (path && unlink(path) && fs_exists(path))
+        return err_set(err, ERR_INTERNAL, "removing %s", path);
+    return tx_commit(&tx, err);
 }
 
-/* Retired first: from then on nobody begins to use it. Then what it stands for, then the row; so a
- * stop in between, or an image still in use, leaves it on the list. Built again meanwhile, the row
- * stays, and an image that was missed is noticed when it is run. */
+/* An image is asked for over a socket, for which no transaction waits. So it is retired first: from
+ * then on nobody begins to use it; then it goes, then its row, so that a stop in between, or an
+ * image still in use, leaves it on the list. Built again meanwhile the row stays; if it was the new
+ * image that went, that is noticed when it is run, and it is built once more. */
+static int remove_image(struct controller *c, const struct artifact_row *artifact, struct err *err)
+{
+    auto_tx *tx = NULL;
+    bool retired;
+
+    if (tx_begin(c->store, TX_WRITE, &tx, err) ||
+        store_retire_artifact(tx, artifact->digest, &retired, err))
+        return -1;
+    if (!retired)
+        return 0; /* somebody wants it by now */
+    if (tx_commit(&tx, err) || c->backend->remove_image(c->backend->self, artifact->ref, err) ||
+        tx_begin(c->store, TX_WRITE, &tx, err) ||
+        store_remove_retired_artifact(tx, artifact->digest, err))
+        return -1;
+    return tx_commit(&tx, err);
+}
+
 static int remove_artifact(struct controller *c, const char *digest, struct err *err)
 {
     auto_artifact artifact = { 0 };
     auto_tx *tx = NULL;
-    bool changed, retired;
 
-    if (tx_begin(c->store, TX_WRITE, &tx, err) || store_get_artifact(tx, digest, &artifact, err))
+    if (tx_begin(c->store, TX_READ, &tx, err) || store_get_artifact(tx, digest, &artifact, err))
         return err->class == ERR_NOT_FOUND ? 0 : -1;
-    if (store_retire_artifact(tx, digest, &retired, err))
-        return -1;
-    if (!retired)
-        return 0; /* somebody wants it by now */
-    if ((strcmp(artifact.kind, "site") == 0 && store_want_site(tx, digest, false, &changed, err)) ||
-        tx_commit(&tx, err))
-        return -1;
+    tx_rollback(&tx);
     log_info("removing an artifact", S("digest", digest), I("bytes", artifact.size));
-    if (remove_content(c, &artifact, err))
-        return -1;
-    if (tx_begin(c->store, TX_WRITE, &tx, err) || store_remove_retired_artifact(tx, digest, err))
-        return -1;
-    return tx_commit(&tx, err);
+    return strcmp(artifact.kind, "site") == 0 ? remove_site(c, digest, err)
+                                              : remove_image(c, &artifact, err);
 }
 
 /* Of one app, or of all (NULL). */

@@ -194,6 +194,16 @@ int links_build(struct links *l, const char *method, json_t *params, json_t **re
     return rpc_client_call(l->builder, method, taken, LIMIT_MS, result, err);
 }
 
+struct rpc_exchange *links_upload(struct links *l, const char *method, const json_t *params)
+{
+    struct rpc_exchange *x = NULL;
+    struct err err = { 0 };
+
+    link_builder(l);
+    world_must(rpc_client_open(l->builder, method, params, LIMIT_MS, &x, &err), &err, method);
+    return x;
+}
+
 struct rpc_exchange *links_lease(struct links *l)
 {
     json_auto_t *params = json_object();

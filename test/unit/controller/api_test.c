@@ -4,9 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/digest.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "controller/feeds.h"
+#include "controller/files.h"
 #include "links.h"
+#include "store/builds.h"
 
 enum { MINUTE = 60000, HOUR = 60 * MINUTE };
 
@@ -285,6 +289,68 @@ static void test_lease_and_result(void **state)
     expect(s->w, LIVE_NUMBER, "1");
 }
 
+static void store_archive(struct scene *s, const json_t *leased, const char *hex)
+{
+    json_auto_t *params =
+        json_pack("{s:O, s:O, s:s, s:i}", "attempt", json_object_get(leased, "attempt"), "lease",
+                  json_object_get(leased, "lease"), "sha256", hex, "size", 3);
+    auto_rpc_exchange *x = links_upload(s->l, "build.site", params);
+
+    world_must(rpc_exchange_write(x, "tar", 3, &s->err) || rpc_exchange_finish(x, &s->err) ||
+                   rpc_exchange_result(x, NULL, &s->err),
+               &s->err, "storing an archive");
+}
+
+/* The janitor wants to remove an archive that nobody keeps, just when it was stored again. */
+static void test_archive_that_is_stored_again_stays(void **state)
+{
+    struct scene *s = *state;
+    auto_free char *hex = sha256_hex("tar", 3), *digest = xasprintf("sha256:%s", hex),
+                   *path = files_site(&s->w->config, digest);
+    auto_tx *tx = NULL;
+
+    world_must(fs_write(path, "tar", 3, 0600, &s->err) ||
+                   tx_begin(s->w->c.store, TX_WRITE, &tx, &s->err) ||
+                   store_add_artifact(tx, digest, "site", digest, 3, &s->err) ||
+                   tx_commit(&tx, &s->err),
+               &s->err, "an archive of long ago");
+    s->w->now_ms += 2 * HOUR;
+    s->w->has_builder = false;
+    push(s, 'a', "build: {method: static}\n");
+    json_auto_t *leased = lease(s);
+    store_archive(s, leased, hex);
+    world_kick(s->w, "janitor", "all");
+    world_run(s->w, 100);
+    assert_true(fs_exists(path));
+    json_t *result = json_pack("{s:s, s:{s:s, s:s, s:s, s:i}}", "state", "succeeded", "artifact",
+                               "kind", "site", "digest", digest, "ref", digest, "size", 3);
+    world_must(settle(s, leased, result), &s->err, "settling");
+    world_run(s->w, 2 * HOUR);
+    assert_true(fs_exists(path)); /* wanted by now */
+}
+
+/* Stored, but its build never ends well: it goes like any other. */
+static void test_archive_of_a_build_that_failed_goes(void **state)
+{
+    struct scene *s = *state;
+    auto_free char *hex = sha256_hex("tar", 3), *digest = xasprintf("sha256:%s", hex),
+                   *path = files_site(&s->w->config, digest);
+
+    s->w->has_builder = false;
+    push(s, 'a', "build: {method: static}\n");
+    json_auto_t *leased = lease(s);
+    store_archive(s, leased, hex);
+    world_must(
+        settle(s, leased, json_pack("{s:s, s:s}", "state", "failed", "reason", "BuildFailed")),
+        &s->err, "settling");
+    assert_true(fs_exists(path));
+    world_run(s->w, 2 * HOUR);
+    world_kick(s->w, "janitor", "all");
+    world_run(s->w, 100);
+    assert_false(fs_exists(path));
+    expect(s->w, "SELECT count(*) FROM artifacts", "0");
+}
+
 static void test_builder_that_is_lost_three_times(void **state)
 {
     struct scene *s = *state;
@@ -349,6 +415,8 @@ int main(void)
         in_scene(test_settings_there_and_back),
         in_scene(test_push_ends_when_it_is_live),
         in_scene(test_lease_and_result),
+        in_scene(test_archive_that_is_stored_again_stays),
+        in_scene(test_archive_of_a_build_that_failed_goes),
         in_scene(test_builder_that_is_lost_three_times),
         in_scene(test_infrastructure_failures_are_tried_again),
         in_scene(test_failure_of_the_code_is_final),
