@@ -2,16 +2,16 @@
  *
  *     starting ── all instances ready ──► routing ── router acknowledged ──► live
  *        │  │                               │  │
- *        │  └─ image missing ──► it is      │  └─ router away ──► waiting: the time stands still
- *        │                       built      │
- *        │                       again      └─ refused ──► the live one's routes again, another try
+ *        │  └─ image missing ──► waiting,   │  └─ router away ──► waiting: the time stands still
+ *        │                       while it   │
+ *        │                       is built   └─ refused ──► the live one's routes again, another try
  *        │
  *        └──── deploy.timeout, or an instance that ended three times ──► rejected: remembered with
  * evidence, the live one never stopped serving
  *
  * deploy.timeout is for the whole way, but counts only what the release can be blamed for: time
  * between two steps, at most STEP_MAX_MS of it (so no downtime of this program), and none while the
- * router is away.
+ * router is away or the image is built again.
  *
  * Nothing is kept in memory between steps: where it stands is derived from what the backend and the
  * router say. */
@@ -149,26 +149,45 @@ static int reject(struct sync *s, const struct running *run, const char *why, st
 
 /* ---- on the way ---- */
 
-/* An image of this daemon alone that is gone cannot be pulled: its artifact is forgotten and built
- * again, also for an app that is held or whose newer release was rejected. One that is not live is
- * not wanted until then, so that the time of the build does not count for the rollout. */
-int sync_rebuild(struct sync *s, const struct release_row *release, struct err *err)
+static int note_rebuild(struct tx *tx, struct sync *s, const struct running *run,
+                        const struct build_row *build, bool is_building, struct err *err)
 {
-    bool is_live = s->live.id && strcmp(release->id, s->live.id) == 0;
+    auto_free char *message =
+        xasprintf("%s; build %s, which made it, %s%s%s", run->message ? run->message : "gone",
+                  build->id, is_building ? "runs again" : "did not make it again",
+                  build->message ? ": " : "", build->message ? build->message : "");
+    const struct finding finding = { IMAGE_PRESENT, CONDITION_FALSE, "ImageMissing", message, 0,
+                                     NULL };
+    return find_condition(tx, &s->app, &finding, err);
+}
+
+/* An image of this daemon alone that is gone cannot be pulled: the build that made it runs again,
+ * also for an app that is held (that says "not past this", not "without this") or whose newer
+ * release was rejected. A build that then fails is not repeated. */
+int sync_rebuild(struct sync *s, const struct running *run, bool *is_building, struct err *err)
+{
+    const struct release_row *release = run->release;
+    auto_build build = { 0 };
     auto_tx *tx = NULL;
 
+    *is_building = false;
     if (!release->ref || !text_starts(release->ref, "sha256:"))
         return 0;
     if (tx_begin(s->c->store, TX_WRITE, &tx, err) ||
-        store_rebuild_artifact(tx, release->artifact, err) ||
-        (!is_live && !s->app.hold && store_unwant_release(tx, s->app.id, release->id, err)) ||
-        note_event(tx, &s->app, "build", "ImageMissing", NULL, err,
-                   "the image of v%lld is gone; it is built again", (long long)release->number) ||
-        store_add_work(tx, "registrar", s->app.id, 0, err))
+        store_find_build_of(tx, release->artifact, &build, err))
+        return err->class == ERR_NOT_FOUND ? 0 : -1;
+    bool is_new = strcmp(build.state, "succeeded") == 0;
+    bool is_under_way = strcmp(build.state, "queued") == 0 || strcmp(build.state, "running") == 0;
+    if (is_new &&
+        (store_rebuild(tx, build.id, err) ||
+         note_event(tx, &s->app, "build", "ImageMissing", NULL, err,
+                    "the image of v%lld is gone; it is built again", (long long)release->number) ||
+         store_add_work(tx, "registrar", s->app.id, 0, err)))
         return -1;
-    if (!is_live)
-        sync_again(s, 0); /* the rollout ends */
-    return tx_commit(&tx, err);
+    if (note_rebuild(tx, s, run, &build, is_new || is_under_way, err) || tx_commit(&tx, err))
+        return -1;
+    *is_building = is_new || is_under_way;
+    return 0;
 }
 
 static bool keeps_ending(const struct sync *s, const struct running *run)
@@ -246,9 +265,12 @@ int sync_roll_out(struct sync *s, struct err *err)
     struct err failure = { 0 };
     struct deploy_spec deploy;
 
-    if (!s->rollout.id && start(s, err))
+    bool is_building = false;
+
+    if ((!s->rollout.id && start(s, err)) ||
+        (run->stage == RELEASE_NO_IMAGE && sync_rebuild(s, run, &is_building, err)))
         return -1;
-    if (note_stage(s, run, err))
+    if (is_building ? note_step(s, "waiting", run->message, err) : note_stage(s, run, err))
         return -1;
     spec_deploy(s->wanted.spec, &deploy);
     if (run->stage == RELEASE_READY)
@@ -257,10 +279,8 @@ int sync_roll_out(struct sync *s, struct err *err)
                    : go_live(s, err);
     if (keeps_ending(s, run))
         return reject(s, run, "an instance ended again and again", err);
-    if (s->rollout.elapsed_ms >= deploy.timeout_ms)
+    if (s->rollout.elapsed_ms >= deploy.timeout_ms && !is_building)
         return reject(s, run, "not every instance was ready within deploy.timeout", err);
-    if (run->stage == RELEASE_NO_IMAGE && sync_rebuild(s, &s->wanted, err))
-        return -1;
     sync_again(s, look_again_ms(s, LOOK_MIN_MS, LOOK_MAX_MS));
     return 0;
 }

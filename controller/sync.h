@@ -68,8 +68,8 @@ void sync_drain(struct sync *s);
 
 /* rollout.c: one step from wanted to live. */
 int sync_roll_out(struct sync *s, struct err *err);
-/* rollout.c: an image that is nowhere any more is built again. */
-int sync_rebuild(struct sync *s, const struct release_row *release, struct err *err);
+/* rollout.c: an image that is nowhere any more is built again; *is_building: that is under way. */
+int sync_rebuild(struct sync *s, const struct running *run, bool *is_building, struct err *err);
 /* rollout.c: ends a rollout that is not wanted any more. */
 int sync_supersede(struct sync *s, const char *why, struct err *err);
 

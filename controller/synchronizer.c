@@ -215,12 +215,13 @@ static int watch_live(struct sync *s, struct err *err)
 {
     enum { STARTING_MS = 250, BROKEN_MS = 2000 };
     const struct running *live = sync_find(s, s->live.id);
+    bool is_building;
 
     if (live && live->stage == RELEASE_STARTING)
         sync_again(s, STARTING_MS);
     else if (live && live->stage != RELEASE_READY)
         sync_again(s, BROKEN_MS);
-    return live && live->stage == RELEASE_NO_IMAGE ? sync_rebuild(s, &s->live, err) : 0;
+    return live && live->stage == RELEASE_NO_IMAGE ? sync_rebuild(s, live, &is_building, err) : 0;
 }
 
 int synchronizer_step(struct controller *c, const char *app_id, int64_t *again_ms, struct err *err)

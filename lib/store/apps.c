@@ -203,14 +203,6 @@ int store_set_wanted(struct tx *tx, const char *id, int64_t generation, const ch
                    N(generation), T(sha), T(build_id), T(release_id), T(id));
 }
 
-int store_unwant_release(struct tx *tx, const char *id, const char *release_id, struct err *err)
-{
-    return sql_run(tx, err,
-                   "UPDATE apps SET wanted_release_id = live_release_id WHERE id = ? AND "
-                   "wanted_release_id = ?",
-                   T(id), T(release_id));
-}
-
 int store_set_live(struct tx *tx, const char *id, const char *release_id, struct err *err)
 {
     return sql_run(tx, err, "UPDATE apps SET live_release_id = ? WHERE id = ?", T(release_id),

@@ -42,9 +42,6 @@ int store_remove_app(struct tx *tx, const char *id, struct err *err);
 /* What the registrar found out. NULL members are stored as NULL. */
 int store_set_wanted(struct tx *tx, const char *id, int64_t generation, const char *sha,
                      const char *build_id, const char *release_id, struct err *err);
-/* What is live is wanted again, until the registrar finds what should be. Nothing happens when
- * another release is wanted by now. */
-int store_unwant_release(struct tx *tx, const char *id, const char *release_id, struct err *err);
 int store_set_live(struct tx *tx, const char *id, const char *release_id, struct err *err);
 int store_next_router_generation(struct tx *tx, const char *id, int64_t *generation,
                                  struct err *err);

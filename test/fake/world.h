@@ -94,6 +94,7 @@ struct world {
     /* plays builder */
     bool has_builder;
     const char *build_fails; /* reason; NULL: builds succeed */
+    bool rebuilds_differ;    /* the same build made again has other bytes */
 
     /* what was seen */
     size_t steps[WORLD_LOOPS]; /* by loop, in the order of loop_table */

@@ -516,6 +516,102 @@ static void test_image_of_the_live_release_is_gone(void **state)
     world_free(w);
 }
 
+static void hold(struct world *w, const char *id)
+{
+    json_auto_t *hold = json_pack("{s:s, s:s, s:s, s:b}", "sha", "a", "reason", "Held", "message",
+                                  "held", "is_manual", 1);
+    auto_tx *tx = NULL;
+    struct err err = { 0 };
+
+    world_must(tx_begin(w->c.store, TX_WRITE, &tx, &err) || store_set_hold(tx, id, hold, &err) ||
+                   tx_commit(&tx, &err),
+               &err, "holding");
+    world_kick(w, "registrar", id);
+}
+
+/* A hold keeps it where it is; there it is healed, whatever the bytes that come out. */
+static void test_image_of_a_held_release_is_gone(void **state)
+{
+    auto_free char *id = NULL;
+    struct world *w = make_live(&id, WEB(""));
+    auto_free char *image = world_ask(w, "SELECT ref FROM artifacts");
+    (void)state;
+
+    w->must_serve = NULL;
+    hold(w, id);
+    world_push(w, 'b', 'b', WEB(""));
+    world_run(w, MINUTE);
+    w->has_builder = false;
+    w->rebuilds_differ = true;
+    world_image(w, image)->is_missing = true;
+    w->container_count = 0;
+    world_kick(w, "synchronizer", id);
+    world_run(w, MINUTE);
+    expect_condition(w, IMAGE_PRESENT, "false ImageMissing");
+    expect(w,
+           "SELECT message LIKE 'there is no image %; build %, which made it, runs again%' FROM "
+           "conditions WHERE type = 'ImagePresent'",
+           "1");
+    w->has_builder = true;
+    world_kick(w, "dispatcher", "queue");
+    world_run(w, MINUTE);
+    expect_condition(w, IMAGE_PRESENT, "true Present");
+    expect(w, LIVE_NUMBER, "1");
+    expect(w, "SELECT count(*) FROM releases", "1");
+    expect(w, "SELECT count(*) FROM artifacts", "1");
+    expect(w, "SELECT count(*) FROM events WHERE reason = 'ImageMissing'", "1");
+    assert_int_equal(world_serving(w, HOST), 1);
+    assert_non_null(strstr(w->containers[0].image, "-again"));
+    world_free(w);
+}
+
+static void test_image_that_cannot_be_built_again(void **state)
+{
+    auto_free char *id = NULL;
+    struct world *w = make_live(&id, WEB(""));
+    auto_free char *image = world_ask(w, "SELECT ref FROM artifacts");
+    (void)state;
+
+    w->must_serve = NULL;
+    hold(w, id);
+    w->build_fails = "SourceUnavailable";
+    world_image(w, image)->is_missing = true;
+    w->container_count = 0;
+    world_kick(w, "synchronizer", id);
+    world_run(w, 10 * MINUTE);
+    expect(w,
+           "SELECT reason || message LIKE 'ImageMissing%did not make it again: it broke' FROM "
+           "conditions WHERE type = 'ImagePresent'",
+           "1");
+    expect(w, "SELECT count(*) FROM build_attempts", "2"); /* once more, and no more */
+    world_free(w);
+}
+
+/* The build takes longer than deploy.timeout, which is not for builds. */
+static void test_image_that_takes_long_to_build_again(void **state)
+{
+    auto_free char *id = NULL;
+    struct world *w = make_live(&id, WEB("") "deploy: {timeout: 30s}\n");
+    auto_free char *image = world_ask(w, "SELECT ref FROM artifacts");
+    (void)state;
+
+    world_push(w, 'b', 'b', WEB("") "deploy: {timeout: 30s}\n");
+    world_run(w, MINUTE);
+    w->has_builder = false;
+    w->rebuilds_differ = true;
+    world_image(w, image)->is_missing = true;
+    world_push(w, 'a', 'a', "");
+    world_run(w, 10 * MINUTE);
+    expect(w, LIVE_NUMBER, "2");
+    expect(w, "SELECT step FROM rollouts WHERE state = 'running'", "waiting");
+    w->has_builder = true;
+    world_kick(w, "dispatcher", "queue");
+    world_run(w, MINUTE);
+    expect(w, LIVE_NUMBER, "1"); /* v1 itself */
+    expect(w, "SELECT count(*) FROM releases", "2");
+    world_free(w);
+}
+
 /* ---- sites ---- */
 
 static void serve(struct world *w, const char *digest, const char *reason)
@@ -577,6 +673,9 @@ int main(void)
         cmocka_unit_test(test_failed_build_is_remembered),
         cmocka_unit_test(test_image_that_is_gone_is_built_again),
         cmocka_unit_test(test_image_of_the_live_release_is_gone),
+        cmocka_unit_test(test_image_of_a_held_release_is_gone),
+        cmocka_unit_test(test_image_that_cannot_be_built_again),
+        cmocka_unit_test(test_image_that_takes_long_to_build_again),
         cmocka_unit_test(test_site_waits_for_an_agent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
