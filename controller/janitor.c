@@ -1,6 +1,7 @@
 /* janitor: the keep policy → what is not needed any more goes: artifacts, logs, sites, old events,
- * instances that the store does not know. Only what Evenkeel made, and only what the store says is
- * not kept. When the store looks wrong beside what runs, nothing is removed. */
+ * old releases and builds, instances that the store does not know. Only what Evenkeel made, and
+ * only what the store says is not kept. When the store looks wrong beside what runs, nothing is
+ * removed. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,10 +15,11 @@
 #include "store/builds.h"
 #include "store/instances.h"
 #include "store/projects.h"
+#include "store/releases.h"
 #include "store/sites.h"
 #include "store/work.h"
 
-enum { BATCH = 100, AGAIN_MS = 1000, ORPHANS_MIN = 2, ORPHANS_SHARE = 10 };
+enum { BATCH = 100, AGAIN_MS = 1000, ORPHANS_MIN = 2, ORPHANS_SHARE = 10, ATTEMPTS_KEEP = 10 };
 
 /* ---- instances that the store does not know ---- */
 
@@ -196,7 +198,7 @@ static int unwant_sites(struct controller *c, struct err *err)
     return tx_commit(&tx, err);
 }
 
-/* ---- builds, events ---- */
+/* ---- builds, releases, events ---- */
 
 static int remove_builds(struct controller *c, bool *more, struct err *err)
 {
@@ -217,13 +219,43 @@ static int remove_builds(struct controller *c, bool *more, struct err *err)
     return 0;
 }
 
-static int trim_events(struct controller *c, struct err *err)
+/* With their logs; the builds stay. */
+static int remove_attempts(struct controller *c, bool *more, struct err *err)
 {
+    auto_id_list attempts = { 0 };
+    auto_tx *tx = NULL;
+
+    if (tx_begin(c->store, TX_READ, &tx, err) ||
+        store_old_attempts(tx, ATTEMPTS_KEEP, BATCH, &attempts, err))
+        return -1;
+    tx_rollback(&tx);
+    for (size_t i = 0; i < attempts.count; i++) {
+        auto_attempt attempt = { 0 };
+        if (tx_begin(c->store, TX_OBSERVE, &tx, err) ||
+            store_get_attempt(tx, attempts.items[i], &attempt, err))
+            return -1;
+        auto_free char *log = files_log(c->config, attempt.build_id, attempt.number);
+        if (unlink(log) && fs_exists(log))
+            return err_set(err, ERR_INTERNAL, "removing %s", log);
+        if (store_remove_attempt(tx, attempt.id, err) || tx_commit(&tx, err))
+            return -1;
+    }
+    *more = *more || attempts.count == BATCH;
+    return 0;
+}
+
+/* Rows of which nothing else is left. */
+static int trim(struct controller *c, bool *more, struct err *err)
+{
+    bool more_releases;
     auto_tx *tx = NULL;
 
     if (tx_begin(c->store, TX_OBSERVE, &tx, err) ||
-        store_trim_events(tx, c->config->events_keep, err))
+        store_trim_events(tx, c->config->events_keep, err) ||
+        store_trim_releases(tx, c->config->releases_keep, BATCH, &more_releases, err) ||
+        store_trim_specs(tx, c->config->releases_keep, err) || store_trim_served(tx, err))
         return -1;
+    *more = *more || more_releases;
     return tx_commit(&tx, err);
 }
 
@@ -253,7 +285,8 @@ int janitor_step(struct controller *c, const char *subject, int64_t *again_ms, s
     if (text_starts(subject, JANITOR_NETWORK))
         return remove_network(c, subject + strlen(JANITOR_NETWORK), err);
     if (unwant_sites(c, err) || remove_artifacts(c, is_all ? NULL : subject, &more, err) ||
-        (is_all && (remove_builds(c, &more, err) || trim_events(c, err) || remove_orphans(c, err))))
+        (is_all && (remove_builds(c, &more, err) || remove_attempts(c, &more, err) ||
+                    trim(c, &more, err) || remove_orphans(c, err))))
         return -1;
     if (more)
         *again_ms = AGAIN_MS;

@@ -168,6 +168,14 @@ int store_set_overlay(struct tx *tx, const char *id, const json_t *overlay, cons
     return store_add_work(tx, "registrar", id, 0, err);
 }
 
+int store_trim_specs(struct tx *tx, int64_t keep, struct err *err)
+{
+    return sql_run(tx, err,
+                   "DELETE FROM app_specs WHERE generation <= (SELECT a.generation - ? FROM apps a "
+                   "WHERE a.id = app_specs.app_id)",
+                   N(keep));
+}
+
 int store_set_running(struct tx *tx, const char *id, bool running, struct err *err)
 {
     if (sql_run(tx, err, "UPDATE apps SET running = ? WHERE id = ?", N(running), T(id)))

@@ -32,6 +32,8 @@ int store_list_apps(struct tx *tx, const char *project_id, const char *after, in
 /* A new spec revision; *generation is its number. */
 int store_set_overlay(struct tx *tx, const char *id, const json_t *overlay, const char *author,
                       int64_t *generation, struct err *err);
+/* Revisions older than the newest `keep` of an app go. */
+int store_trim_specs(struct tx *tx, int64_t keep, struct err *err);
 int store_set_running(struct tx *tx, const char *id, bool running, struct err *err);
 int store_set_app_ref(struct tx *tx, const char *id, const char *ref, struct err *err);
 int store_set_hold(struct tx *tx, const char *id, const json_t *hold,

@@ -256,7 +256,8 @@ int store_add_attempt(struct tx *tx, const struct build_row *build, const char *
             tx, err,
             "INSERT INTO build_attempts (id, build_id, number, builder, lease_hash, state, "
             "started_at) VALUES (?1, ?2, "
-            "1 + (SELECT count(*) FROM build_attempts WHERE build_id = ?2), ?3, ?4, 'running', ?5)",
+            "1 + (SELECT ifnull(max(number), 0) FROM build_attempts WHERE build_id = ?2), ?3, ?4, "
+            "'running', ?5)",
             T(id), T(build->id), T(builder), T(lease_hash), N(tx_now(tx))) ||
         store_add_work_for_build(tx, "registrar", build->id, err))
         return -1;
@@ -289,6 +290,22 @@ int store_end_attempt(struct tx *tx, const char *id, const char *state, const ch
 int store_running_attempts(struct tx *tx, struct id_list *list, struct err *err)
 {
     return list_ids(tx, list, err, "SELECT id FROM build_attempts WHERE state = 'running'", ARGS());
+}
+
+int store_old_attempts(struct tx *tx, int64_t keep, int64_t limit, struct id_list *list,
+                       struct err *err)
+{
+    return list_ids(tx, list, err,
+                    "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY build_id ORDER BY "
+                    "number DESC) AS place FROM build_attempts WHERE build_id IN (SELECT build_id "
+                    "FROM build_attempts GROUP BY build_id HAVING count(*) > ?1)) WHERE place > ?1 "
+                    "LIMIT ?2",
+                    ARGS(N(keep), N(limit)));
+}
+
+int store_remove_attempt(struct tx *tx, const char *id, struct err *err)
+{
+    return sql_run(tx, err, "DELETE FROM build_attempts WHERE id = ?", T(id));
 }
 
 /* ---- artifacts ---- */

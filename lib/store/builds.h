@@ -69,6 +69,10 @@ int store_last_attempt(struct tx *tx, const char *build_id, struct attempt_row *
                        struct err *err);
 int store_end_attempt(struct tx *tx, const char *id, const char *state, const char *reason,
                       const char *message, int64_t log_size, struct err *err);
+/* Beyond the newest `keep` of their build; a build that is retried for years has many. */
+int store_old_attempts(struct tx *tx, int64_t keep, int64_t limit, struct id_list *list,
+                       struct err *err);
+int store_remove_attempt(struct tx *tx, const char *id, struct err *err);
 int store_running_attempts(struct tx *tx, struct id_list *list, struct err *err);
 
 int store_add_artifact(struct tx *tx, const char *digest, const char *kind, const char *ref,

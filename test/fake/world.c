@@ -78,6 +78,7 @@ struct world *world_new(void)
                                     .lease_grace_ms = 1000,
                                     .log_max = 1 << 20,
                                     .builds_keep = 3,
+                                    .releases_keep = 100,
                                     .events_keep = 1000 };
     outside_init(w);
     w->c = (struct controller){ .config = &w->config,

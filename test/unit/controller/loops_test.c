@@ -544,6 +544,110 @@ static void test_old_builds_and_events_go(void **state)
     world_free(w);
 }
 
+static void test_old_releases_go(void **state)
+{
+    struct world *w = world_new();
+    auto_free char *id = world_app(w, "hello", NULL);
+    (void)state;
+
+    w->config.releases_keep = 3;
+    for (char at = 'a'; at <= 'i'; at++) { /* v1 to v9 */
+        world_push(w, at, at, web);
+        world_run(w, MINUTE);
+    }
+    world_push(w, 'b', 'b', web); /* v2 is live again, v9 has the highest number */
+    world_run(w, MINUTE);
+    w->start_ms = HOUR;
+    for (char at = 'j'; at <= 'o'; at++) { /* v10 to v15 are rejected */
+        world_push(w, at, at, web);
+        world_run(w, 10 * MINUTE);
+    }
+    clean(w);
+    expect(w, "SELECT group_concat(number || state) FROM (SELECT * FROM releases ORDER BY number)",
+           "2live,7retired,8retired,9retired,13rejected,14rejected,15rejected");
+    expect(w, "SELECT count(*) FROM rollouts", "3");
+    w->start_ms = 300;
+    world_push(w, 'p', 'p', web);
+    world_run(w, MINUTE);
+    expect(w, "SELECT number FROM apps a JOIN releases r ON r.id = live_release_id", "16");
+    clean(w);
+    expect(w, "SELECT group_concat(number || state) FROM (SELECT * FROM releases ORDER BY number)",
+           "2retired,8retired,9retired,14rejected,15rejected,16live");
+    world_push(w, 'a', 'a', web); /* forgotten: a new one, with a new number */
+    world_run(w, MINUTE);
+    expect(w, "SELECT number FROM apps a JOIN releases r ON r.id = live_release_id", "17");
+    world_free(w);
+}
+
+static void test_a_release_on_its_way_stays(void **state)
+{
+    struct world *w = world_new();
+    auto_free char *id = world_app(w, "hello", NULL);
+    (void)state;
+
+    w->config.releases_keep = 1;
+    for (char at = 'a'; at <= 'd'; at++) {
+        world_push(w, at, at, web);
+        world_run(w, MINUTE);
+    }
+    w->start_ms = 10000;
+    world_push(w, 'b', 'b', web); /* v2 rolls out beside v4 */
+    world_run(w, 1000);
+    clean(w);
+    expect(w, "SELECT group_concat(number || state) FROM (SELECT * FROM releases ORDER BY number)",
+           "2retired,3retired,4live");
+    world_run(w, MINUTE);
+    expect(w, "SELECT number FROM apps a JOIN releases r ON r.id = live_release_id", "2");
+    world_free(w);
+}
+
+static void test_old_settings_go(void **state)
+{
+    char *ids[3];
+    struct world *w = make_three(ids);
+    auto_tx *tx = NULL;
+    struct err err = { 0 };
+    int64_t generation = 0;
+    json_auto_t *overlay = json_object();
+    (void)state;
+
+    w->config.releases_keep = 4;
+    world_must(tx_begin(w->c.store, TX_WRITE, &tx, &err), &err, "changing settings");
+    while (generation < 9)
+        world_must(store_set_overlay(tx, ids[0], overlay, "test", &generation, &err), &err,
+                   "changing settings");
+    world_must(tx_commit(&tx, &err), &err, "changing settings");
+    world_run(w, MINUTE);
+    clean(w);
+    expect(w, "SELECT group_concat(n) FROM (SELECT count(*) AS n FROM app_specs GROUP BY app_id)",
+           "4,1,1");
+    expect(w, "SELECT max(generation) FROM app_specs", "9");
+    end_three(w, ids);
+}
+
+static void test_old_attempts_go(void **state)
+{
+    struct world *w = world_new();
+    auto_free char *id = world_app(w, "hello", NULL), *build = NULL;
+    struct err err = { 0 };
+    (void)state;
+
+    w->build_fails = "BuildFailed";
+    world_push(w, 'a', 'a', web);
+    world_run(w, MINUTE);
+    build = world_ask(w, "SELECT id FROM builds");
+    for (int i = 0; i < 14; i++) {
+        auto_tx *tx = NULL;
+        world_must(tx_begin(w->c.store, TX_WRITE, &tx, &err) ||
+                       store_requeue_build(tx, build, &err) || tx_commit(&tx, &err),
+                   &err, "once more");
+        world_run(w, 1000);
+        clean(w);
+    }
+    expect(w, "SELECT count(*) || ' ' || max(number) FROM build_attempts", "10 15");
+    world_free(w);
+}
+
 /* ---- claims ---- */
 
 static void want_next_meanwhile(struct world *w, const char *call)
@@ -618,6 +722,10 @@ int main(void)
         cmocka_unit_test(test_artifacts_go_and_come_back),
         cmocka_unit_test(test_site_archives_go),
         cmocka_unit_test(test_old_builds_and_events_go),
+        cmocka_unit_test(test_old_releases_go),
+        cmocka_unit_test(test_a_release_on_its_way_stays),
+        cmocka_unit_test(test_old_settings_go),
+        cmocka_unit_test(test_old_attempts_go),
         cmocka_unit_test(test_going_live_keeps_the_claims_of_what_is_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
