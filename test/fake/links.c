@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/work.h"
 #include "controller/api/api.h"
+#include "controller/api/resources.h"
 #include "controller/builders.h"
 #include "controller/feeds.h"
 
@@ -147,6 +148,7 @@ void links_stop(struct links *l)
     thread_join(l->thread);
     pool_stop(l->pool);
     pool_stop(l->bulk);
+    api_logs_end(&l->w->c);
     feeds_free(l->w->c.feeds);
     l->w->c.feeds = NULL;
     builders_free(l->w->c.builders); /* the calls that it holds need the loop */

@@ -233,12 +233,16 @@ static int remove_image(void *self, const char *image, struct err *err)
     return call_ends(w, "backend.remove_image", err);
 }
 
+/* On a reader's thread, which may not look at the tables: one line, and the instance has ended. */
 static int logs(void *self, const char *instance, int64_t tail, int64_t since_ms, bool follow,
                 const bool *cancelled, int (*write)(void *arg, const char *line, size_t len),
                 void *arg, struct err *err)
 {
-    (void)self, (void)tail, (void)since_ms, (void)follow, (void)cancelled, (void)write, (void)arg;
-    return err_set(err, ERR_NOT_FOUND, "%s says nothing", instance);
+    auto_free char *line =
+        xasprintf("%s, tail %lld, since %lld", instance, (long long)tail, (long long)since_ms);
+    (void)self, (void)follow, (void)cancelled, (void)err;
+    write(arg, line, strlen(line));
+    return 0;
 }
 
 static int watch(void *self, void (*changed)(void *arg, const char *app_id), void *arg,

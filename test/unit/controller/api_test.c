@@ -199,6 +199,59 @@ static void test_settings_there_and_back(void **state)
     expect(s->w, "SELECT count(*) FROM build_attempts", "1");
 }
 
+/* ---- logs ---- */
+
+static void expect_line(struct scene *s, struct rpc_exchange *x, const char *expected)
+{
+    struct rpc_item item = { 0 };
+
+    feeds_kick(s->w->c.feeds, NULL); /* the program does that after each commit */
+    assert_int_equal(rpc_exchange_read(x, 20000, &item, &s->err), 1);
+    const char *line = json_string_value(json_object_get(item.json, "line"));
+    assert_non_null(line);
+    assert_string_equal(line, expected);
+    rpc_item_done(&item);
+}
+
+static void wait_for_readers(struct scene *s)
+{
+    while (feeds_readers(s->w->c.feeds) > 0)
+        links_wait(s->l, "SELECT 1");
+}
+
+static void test_following_logs_over_restarts_and_deploys(void **state)
+{
+    struct scene *s = *state;
+
+    push(s, 'a', web);
+    auto_rpc_exchange *x = links_open(
+        s->l, "apps.logs", json_pack("{s:s, s:i, s:b}", "app", "hello", "tail", 7, "follow", 1));
+    expect_line(s, x, "default-hello-web-v1-1, tail 7, since 0");
+    wait_for_readers(s);
+    feeds_kick(s->w->c.feeds, NULL); /* nothing new: no line */
+    s->w->containers[0].state = INSTANCE_EXITED;
+    world_kick(s->w, "synchronizer", s->id);
+    world_run(s->w, MINUTE);
+    auto_free char *again = world_ask(
+        s->w, "SELECT name || ', tail -1, since ' || started_at FROM instances WHERE restarts = 1");
+    expect_line(s, x, again);
+    wait_for_readers(s);
+    push(s, 'b', web);
+    expect_line(s, x, "default-hello-web-v2-1, tail 7, since 0");
+    wait_for_readers(s);
+}
+
+static void test_logs_end_when_nobody_follows(void **state)
+{
+    struct scene *s = *state;
+
+    push(s, 'a', web);
+    auto_rpc_exchange *x =
+        links_open(s->l, "apps.logs", json_pack("{s:s, s:i}", "app", "hello", "tail", 7));
+    expect_line(s, x, "default-hello-web-v1-1, tail 7, since 0");
+    world_must(rpc_exchange_result(x, NULL, &s->err), &s->err, "reading logs");
+}
+
 /* ---- a push to a repository here ---- */
 
 static json_t *receive(struct scene *s, char sha, const char *yaml)
@@ -413,6 +466,8 @@ int main(void)
         in_scene(test_a_retry_forgets_the_rejection),
         in_scene(test_what_is_put_aside_is_explained),
         in_scene(test_settings_there_and_back),
+        in_scene(test_following_logs_over_restarts_and_deploys),
+        in_scene(test_logs_end_when_nobody_follows),
         in_scene(test_push_ends_when_it_is_live),
         in_scene(test_lease_and_result),
         in_scene(test_archive_that_is_stored_again_stays),
