@@ -55,8 +55,12 @@ int crash_detector_step(struct controller *c, const char *subject, int64_t *agai
 int crash_detector_pass(struct controller *c, struct err *err);
 int synchronizer_step(struct controller *c, const char *app_id, int64_t *again_ms, struct err *err);
 int synchronizer_pass(struct controller *c, struct err *err);
-/* Subjects of the janitor: "all", an app whose releases changed, a project's network to remove. */
+/* Subjects of the janitor: "all", an app whose releases changed, a project's network to remove, a
+ * repository that got commits (an hour later, for many at once) or that was removed. */
 #define JANITOR_NETWORK "network/"
+enum { JANITOR_TIDY_MS = 3600000 };
+int janitor_want_repository(struct tx *tx, const char *repository_id, int64_t delay_ms,
+                            struct err *err);
 int janitor_step(struct controller *c, const char *subject, int64_t *again_ms, struct err *err);
 int janitor_pass(struct controller *c, struct err *err);
 

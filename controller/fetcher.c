@@ -97,7 +97,8 @@ static int note_commit(struct tx *tx, const struct repository_row *repository, c
                             commit->authored_ms, err) ||
                    store_set_ref(tx, repository->id, name, sha, &moved, err) ||
                    note_same(tx, repository, &now, err) ||
-                   store_add_work_on_ref(tx, "registrar", repository->id, name, err)
+                   store_add_work_on_ref(tx, "registrar", repository->id, name, err) ||
+                   janitor_want_repository(tx, repository->id, JANITOR_TIDY_MS, err)
                ? -1
                : 0;
 }

@@ -2,8 +2,13 @@
  * old releases and builds, instances that the store does not know. Only what Evenkeel made, and
  * only what the store says is not kept. When the store looks wrong beside what runs, nothing is
  * removed. */
+#include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/log.h"
@@ -16,10 +21,18 @@
 #include "store/instances.h"
 #include "store/projects.h"
 #include "store/releases.h"
+#include "store/repositories.h"
 #include "store/sites.h"
 #include "store/work.h"
 
-enum { BATCH = 100, AGAIN_MS = 1000, ORPHANS_MIN = 2, ORPHANS_SHARE = 10, ATTEMPTS_KEEP = 10 };
+enum {
+    BATCH = 100,
+    AGAIN_MS = 1000,
+    ORPHANS_MIN = 2,
+    ORPHANS_SHARE = 10,
+    ATTEMPTS_KEEP = 10,
+    UPLOAD_S = 3600
+};
 
 /* ---- instances that the store does not know ---- */
 
@@ -278,15 +291,122 @@ static int remove_network(struct controller *c, const char *name, struct err *er
     return c->backend->remove_network(c->backend->self, name, err);
 }
 
+/* ---- repositories ---- */
+
+#define REPOSITORY "repository/"
+
+int janitor_want_repository(struct tx *tx, const char *repository_id, int64_t delay_ms,
+                            struct err *err)
+{
+    auto_free char *subject = xasprintf(REPOSITORY "%s", repository_id);
+
+    return store_add_work(tx, "janitor", subject, delay_ms, err);
+}
+
+/* Where it lies only depends on whether it is hosted, which its row no longer says: so both. */
+static int forget_repository(struct controller *c, const char *id, struct err *err)
+{
+    const struct repository_row hosted = { .id = (char *)(uintptr_t)id },
+                                mirrored = { .id = hosted.id, .url = hosted.id };
+
+    return c->source->forget(c->source->self, &hosted, err) ||
+                   c->source->forget(c->source->self, &mirrored, err)
+               ? -1
+               : 0;
+}
+
+/* A ref that comes back to one of these commits in this moment is no loss: the registrar has it
+ * fetched, or kept, again. */
+static int forget_commits(struct controller *c, const struct repository_row *repository, bool *more,
+                          struct err *err)
+{
+    auto_id_list shas = { 0 };
+    auto_tx *tx = NULL;
+
+    if (tx_begin(c->store, TX_OBSERVE, &tx, err) ||
+        store_forget_commits(tx, repository->id, BATCH, &shas, err) || tx_commit(&tx, err))
+        return -1;
+    for (size_t i = 0; i < shas.count; i++)
+        if (c->source->unkeep(c->source->self, repository, shas.items[i], err))
+            return -1;
+    *more = shas.count == BATCH;
+    return 0;
+}
+
+static int tidy_repository(struct controller *c, const char *id, bool *more, struct err *err)
+{
+    auto_repository repository = { 0 };
+    auto_tx *tx = NULL;
+
+    if (tx_begin(c->store, TX_READ, &tx, err))
+        return -1;
+    int rc = store_get_repository(tx, id, &repository, err);
+    tx_rollback(&tx);
+    if (rc)
+        return err->class == ERR_NOT_FOUND ? forget_repository(c, id, err) : -1;
+    if (forget_commits(c, &repository, more, err))
+        return -1;
+    return *more ? 0 : c->source->tidy(c->source->self, &repository, err);
+}
+
+/* ---- archives of sites ---- */
+
+/* An upload that was cut off, or whose attempt did not end well. */
+static int remove_if_nobodys(struct controller *c, const char *folder, const char *name,
+                             struct err *err)
+{
+    auto_free char *path = fs_join(folder, name), *digest = xasprintf("sha256:%.64s", name);
+    auto_artifact artifact = { 0 };
+    struct err missing = { 0 };
+    auto_tx *tx = NULL;
+    struct stat st;
+
+    if (stat(path, &st) || !S_ISREG(st.st_mode) || time(NULL) - st.st_mtime < UPLOAD_S)
+        return 0;
+    if (tx_begin(c->store, TX_WRITE, &tx, err)) /* no builder publishes the same one meanwhile */
+        return -1;
+    bool is_whole = text_ends(name, ".tar.gz");
+    if (is_whole && store_get_artifact(tx, digest, &artifact, &missing) == 0)
+        return 0;
+    if (is_whole && missing.class != ERR_NOT_FOUND) {
+        *err = missing;
+        return -1;
+    }
+    log_info("removing an upload that became nothing", S("file", path));
+    return unlink(path) && errno != ENOENT ? err_errno(err, errno, "removing %s", path) : 0;
+}
+
+static int sweep_sites(struct controller *c, struct err *err)
+{
+    auto_free char *folder = fs_join(c->config->data, "sites");
+    DIR *dir = opendir(folder);
+    auto_tx *tx = NULL;
+    int rc = 0;
+
+    for (const struct dirent *entry; dir && rc == 0 && (entry = readdir(dir));)
+        rc = remove_if_nobodys(c, folder, entry->d_name, err);
+    if (dir)
+        closedir(dir);
+    if (rc || tx_begin(c->store, TX_OBSERVE, &tx, err) || store_remove_old_sites(tx, BATCH, err))
+        return -1;
+    return tx_commit(&tx, err);
+}
+
 int janitor_step(struct controller *c, const char *subject, int64_t *again_ms, struct err *err)
 {
     bool is_all = strcmp(subject, "all") == 0, more = false;
 
     if (text_starts(subject, JANITOR_NETWORK))
         return remove_network(c, subject + strlen(JANITOR_NETWORK), err);
+    if (text_starts(subject, REPOSITORY)) {
+        if (tidy_repository(c, subject + strlen(REPOSITORY), &more, err))
+            return -1;
+        *again_ms = more ? AGAIN_MS : *again_ms;
+        return 0;
+    }
     if (unwant_sites(c, err) || remove_artifacts(c, is_all ? NULL : subject, &more, err) ||
         (is_all && (remove_builds(c, &more, err) || remove_attempts(c, &more, err) ||
-                    trim(c, &more, err) || remove_orphans(c, err))))
+                    trim(c, &more, err) || sweep_sites(c, err) || remove_orphans(c, err))))
         return -1;
     if (more)
         *again_ms = AGAIN_MS;

@@ -156,20 +156,15 @@ static int note_invalid(struct view *v, const struct err *failure, struct err *e
     return tx_commit(&tx, err);
 }
 
-/* A mirror that was lost (a database put back without its folder) is fetched again. */
+/* It may be gone: a mirror that was lost (a database put back without its folder), or a commit that
+ * the janitor forgot in the moment in which the ref came back to it. */
 static int have_commit(struct view *v, struct err *err)
 {
     const struct source *source = v->c->source;
-    char tree[GIT_SHA_LEN + 1];
-    struct err missing = { 0 };
 
-    if (!repository_of(v) ||
-        source->tree_id(source->self, &v->repository, v->ref.sha, ".", tree, &missing) == 0)
-        return 0;
-    if (missing.class == ERR_NOT_FOUND)
-        return source->fetch(source->self, &v->repository, v->ref.sha, v->ref.sha, err);
-    *err = missing;
-    return -1;
+    return repository_of(v)
+               ? source->fetch(source->self, &v->repository, v->ref.sha, v->ref.sha, err)
+               : 0;
 }
 
 /* The spec and the build key. ERR_INVALID is the author's to mend. */

@@ -14,7 +14,8 @@ struct source {
     /* What the names point to at the remote now. */
     int (*refs)(void *self, const struct repository_row *repository, const char *const *names,
                 size_t count, struct git_refs *refs, struct err *err);
-    /* Has the commit here, whole, afterwards. Hosted: checks that it is. */
+    /* Has the commit here, whole and kept, afterwards; nothing to do when it is. Hosted: it must be
+     * here already. */
     int (*fetch)(void *self, const struct repository_row *repository, const char *ref,
                  const char *sha, struct err *err);
     int (*read_commit)(void *self, const struct repository_row *repository, const char *sha,
@@ -32,6 +33,11 @@ struct source {
                 struct err *err);
     int (*publish)(void *self, const struct repository_row *repository, const char *branch,
                    const char *sha, struct err *err);
+    /* The commit need not be kept any longer; what nothing keeps goes with `tidy`, which also packs
+     * what is left. */
+    int (*unkeep)(void *self, const struct repository_row *repository, const char *sha,
+                  struct err *err);
+    int (*tidy)(void *self, const struct repository_row *repository, struct err *err);
     /* Removes what is kept of a repository here. */
     int (*forget)(void *self, const struct repository_row *repository, struct err *err);
     /* The folder on this machine. */

@@ -7,7 +7,7 @@
 #include "base/text.h"
 #include "controller/files.h"
 
-enum { ARCHIVE_MS = 600000, REFS_MS = 30000 };
+enum { ARCHIVE_MS = 600000, REFS_MS = 30000, TIDY_MS = 600000 };
 
 /* Hosted repositories lie by id, so that a rename of an app or project never moves them. */
 static char *path_of(void *self, const struct repository_row *r)
@@ -86,6 +86,18 @@ static int publish(void *self, const struct repository_row *r, const char *branc
     return git_set_ref(path, name, sha, err);
 }
 
+static int unkeep(void *self, const struct repository_row *r, const char *sha, struct err *err)
+{
+    auto_free char *path = path_of(self, r);
+    return fs_exists(path) ? git_unkeep(path, sha, err) : 0;
+}
+
+static int tidy(void *self, const struct repository_row *r, struct err *err)
+{
+    auto_free char *path = path_of(self, r);
+    return fs_exists(path) ? git_collect_garbage(path, TIDY_MS, err) : 0;
+}
+
 static int forget(void *self, const struct repository_row *r, struct err *err)
 {
     auto_free char *path = path_of(self, r);
@@ -102,6 +114,8 @@ void source_git_init(struct source *source, const struct controller_config *conf
                                archive,
                                host,
                                publish,
+                               unkeep,
+                               tidy,
                                forget,
                                path_of,
                                (void *)(uintptr_t)config };

@@ -128,7 +128,8 @@ static int record(struct controller *c, const struct repository_row *repository,
         store_set_ref(tx, repository->id, ref, sha, &moved, err) ||
         store_publish_ref(tx, repository->id, ref, NULL, err) || store_add_event(tx, &event, err) ||
         store_apps_on_ref(tx, repository->id, ref, apps, err) ||
-        store_add_work_on_ref(tx, "registrar", repository->id, ref, err) || tx_commit(&tx, err);
+        store_add_work_on_ref(tx, "registrar", repository->id, ref, err) ||
+        janitor_want_repository(tx, repository->id, JANITOR_TIDY_MS, err) || tx_commit(&tx, err);
     git_commit_info_done(&commit);
     return rc ? -1 : 0;
 }

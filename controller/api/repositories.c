@@ -103,7 +103,6 @@ int repositories_create(struct rpc_call *call, const json_t *params, json_t **re
 int repositories_delete(struct rpc_call *call, const json_t *params, json_t **result,
                         struct err *err)
 {
-    struct controller *c = api_controller(call);
     auto_caller caller = { 0 };
     auto_project project = { 0 };
     auto_repository repository = { 0 };
@@ -111,9 +110,10 @@ int repositories_delete(struct rpc_call *call, const json_t *params, json_t **re
     (void)result;
 
     if (api_repository(call, params, TX_WRITE, &caller, &tx, &project, &repository, err) ||
-        store_remove_repository(tx, repository.id, err) || tx_commit(&tx, err))
+        store_remove_repository(tx, repository.id, err) ||
+        janitor_want_repository(tx, repository.id, 0, err))
         return -1;
-    return c->source->forget(c->source->self, &repository, err);
+    return tx_commit(&tx, err);
 }
 
 static int refresh(struct tx *tx, const struct repository_row *repository, const char *why,

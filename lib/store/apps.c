@@ -52,13 +52,6 @@ void app_row_done(struct app_row *app)
     row_done(fields, countof(fields), app);
 }
 
-void id_list_done(struct id_list *list)
-{
-    for (size_t i = 0; i < list->count; i++)
-        free(list->items[i]);
-    free(list->items);
-}
-
 static int add_overlay(struct tx *tx, const char *id, int64_t generation, const json_t *overlay,
                        const char *author, struct err *err)
 {
@@ -272,51 +265,25 @@ int store_add_moving(struct tx *tx, struct err *err)
         N(tx_now(tx)));
 }
 
-static int read_ids(struct sql *q, struct id_list *list, struct err *err)
-{
-    auto_id_list found = { 0 };
-    int rc;
-
-    while ((rc = sql_next(q, err)) > 0) {
-        found.items = xreallocarray(found.items, found.count + 1, sizeof *found.items);
-        found.items[found.count++] = sql_dup(q, 0);
-    }
-    if (rc < 0)
-        return -1;
-    *list = found;
-    found = (struct id_list){ 0 };
-    return 0;
-}
-
 int store_apps_on_ref(struct tx *tx, const char *repository_id, const char *ref,
                       struct id_list *list, struct err *err)
 {
-    auto_sql *q = NULL;
-
-    if (sql_open(tx, err, &q, "SELECT id FROM apps WHERE repository_id = ? AND ref = ? ORDER BY id",
-                 T(repository_id), T(ref)))
-        return -1;
-    return read_ids(q, list, err);
+    return row_ids(tx, list, err,
+                   "SELECT id FROM apps WHERE repository_id = ? AND ref = ? ORDER BY id",
+                   ARGS(T(repository_id), T(ref)));
 }
 
 int store_apps_of_subject(struct tx *tx, const char *subject, struct id_list *list, struct err *err)
 {
-    auto_sql *q = NULL;
-
-    if (sql_open(tx, err, &q, "SELECT id FROM apps WHERE id = ?1 OR repository_id = ?1 ORDER BY id",
-                 T(subject)))
-        return -1;
-    return read_ids(q, list, err);
+    return row_ids(tx, list, err,
+                   "SELECT id FROM apps WHERE id = ?1 OR repository_id = ?1 ORDER BY id",
+                   ARGS(T(subject)));
 }
 
 int store_apps_of_build(struct tx *tx, const char *build_id, struct id_list *list, struct err *err)
 {
-    auto_sql *q = NULL;
-
-    if (sql_open(tx, err, &q, "SELECT id FROM apps WHERE wanted_build_id = ? ORDER BY id",
-                 T(build_id)))
-        return -1;
-    return read_ids(q, list, err);
+    return row_ids(tx, list, err, "SELECT id FROM apps WHERE wanted_build_id = ? ORDER BY id",
+                   ARGS(T(build_id)));
 }
 
 int store_claim_route(struct tx *tx, const char *app_id, const char *host, const char *path,

@@ -58,12 +58,6 @@ int store_add_work_for_build(struct tx *tx, const char *loop, const char *build_
 int store_add_unobserved(struct tx *tx, struct err *err);
 int store_add_moving(struct tx *tx, struct err *err);
 
-struct id_list {
-    char **items;
-    size_t count;
-};
-void id_list_done(struct id_list *list);
-#define auto_id_list __attribute__((__cleanup__(id_list_done))) struct id_list
 int store_apps_on_ref(struct tx *tx, const char *repository_id, const char *ref,
                       struct id_list *list, struct err *err);
 /* What a subject of the work queue is about: the app, or the apps of the repository. */

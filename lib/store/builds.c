@@ -197,31 +197,11 @@ int store_count_builds(struct tx *tx, int64_t *queued, int64_t *running, struct 
                            "SELECT count(*) FROM builds WHERE state = 'running'", ARGS());
 }
 
-static int list_ids(struct tx *tx, struct id_list *list, struct err *err, const char *sql,
-                    const struct sql_arg *args)
-{
-    auto_id_list found = { 0 };
-    auto_sql *q = NULL;
-    int rc;
-
-    if (sql_begin(tx, err, &q, sql, args))
-        return -1;
-    while ((rc = sql_next(q, err)) > 0) {
-        found.items = xreallocarray(found.items, found.count + 1, sizeof *found.items);
-        found.items[found.count++] = sql_dup(q, 0);
-    }
-    if (rc < 0)
-        return -1;
-    *list = found;
-    found = (struct id_list){ 0 };
-    return 0;
-}
-
 int store_queued_builds(struct tx *tx, int64_t limit, struct id_list *list, struct err *err)
 {
-    return list_ids(tx, list, err,
-                    "SELECT id FROM builds WHERE state = 'queued' ORDER BY queued_at LIMIT ?",
-                    ARGS(N(limit)));
+    return row_ids(tx, list, err,
+                   "SELECT id FROM builds WHERE state = 'queued' ORDER BY queued_at LIMIT ?",
+                   ARGS(N(limit)));
 }
 
 /* ---- attempts ---- */
@@ -289,18 +269,18 @@ int store_end_attempt(struct tx *tx, const char *id, const char *state, const ch
 
 int store_running_attempts(struct tx *tx, struct id_list *list, struct err *err)
 {
-    return list_ids(tx, list, err, "SELECT id FROM build_attempts WHERE state = 'running'", ARGS());
+    return row_ids(tx, list, err, "SELECT id FROM build_attempts WHERE state = 'running'", ARGS());
 }
 
 int store_old_attempts(struct tx *tx, int64_t keep, int64_t limit, struct id_list *list,
                        struct err *err)
 {
-    return list_ids(tx, list, err,
-                    "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY build_id ORDER BY "
-                    "number DESC) AS place FROM build_attempts WHERE build_id IN (SELECT build_id "
-                    "FROM build_attempts GROUP BY build_id HAVING count(*) > ?1)) WHERE place > ?1 "
-                    "LIMIT ?2",
-                    ARGS(N(keep), N(limit)));
+    return row_ids(tx, list, err,
+                   "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY build_id ORDER BY "
+                   "number DESC) AS place FROM build_attempts WHERE build_id IN (SELECT build_id "
+                   "FROM build_attempts GROUP BY build_id HAVING count(*) > ?1)) WHERE place > ?1 "
+                   "LIMIT ?2",
+                   ARGS(N(keep), N(limit)));
 }
 
 int store_remove_attempt(struct tx *tx, const char *id, struct err *err)
@@ -387,12 +367,12 @@ int store_unkept_artifacts(struct tx *tx, const char *app_id, int64_t limit, str
                            struct err *err)
 {
     if (app_id)
-        return list_ids(tx, list, err,
-                        "SELECT DISTINCT f.digest FROM releases o JOIN artifacts f ON f.digest = "
-                        "o.artifact WHERE o.app_id = ?2 AND " UNKEPT " LIMIT ?3",
-                        ARGS(N(an_hour_ago(tx)), T(app_id), N(limit)));
-    return list_ids(tx, list, err, "SELECT f.digest FROM artifacts f WHERE " UNKEPT " LIMIT ?2",
-                    ARGS(N(an_hour_ago(tx)), N(limit)));
+        return row_ids(tx, list, err,
+                       "SELECT DISTINCT f.digest FROM releases o JOIN artifacts f ON f.digest = "
+                       "o.artifact WHERE o.app_id = ?2 AND " UNKEPT " LIMIT ?3",
+                       ARGS(N(an_hour_ago(tx)), T(app_id), N(limit)));
+    return row_ids(tx, list, err, "SELECT f.digest FROM artifacts f WHERE " UNKEPT " LIMIT ?2",
+                   ARGS(N(an_hour_ago(tx)), N(limit)));
 }
 
 int store_retire_artifact(struct tx *tx, const char *digest, bool *retired, struct err *err)
@@ -412,13 +392,13 @@ int store_retire_artifact(struct tx *tx, const char *digest, bool *retired, stru
 int store_old_builds(struct tx *tx, int64_t keep, int64_t limit, struct id_list *list,
                      struct err *err)
 {
-    return list_ids(tx, list, err,
-                    "SELECT b.id FROM builds b WHERE b.state IN ('succeeded', 'failed', "
-                    "'cancelled') AND b.artifact IS NULL AND NOT EXISTS (SELECT 1 FROM apps WHERE "
-                    "wanted_build_id = b.id) AND (NOT EXISTS (SELECT 1 FROM apps WHERE id = "
-                    "b.app_id) OR (SELECT count(*) FROM builds n WHERE n.app_id = b.app_id AND "
-                    "n.id > b.id) >= ?) LIMIT ?",
-                    ARGS(N(keep), N(limit)));
+    return row_ids(tx, list, err,
+                   "SELECT b.id FROM builds b WHERE b.state IN ('succeeded', 'failed', "
+                   "'cancelled') AND b.artifact IS NULL AND NOT EXISTS (SELECT 1 FROM apps WHERE "
+                   "wanted_build_id = b.id) AND (NOT EXISTS (SELECT 1 FROM apps WHERE id = "
+                   "b.app_id) OR (SELECT count(*) FROM builds n WHERE n.app_id = b.app_id AND "
+                   "n.id > b.id) >= ?) LIMIT ?",
+                   ARGS(N(keep), N(limit)));
 }
 
 int store_remove_build(struct tx *tx, const char *id, struct err *err)

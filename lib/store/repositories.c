@@ -199,3 +199,17 @@ int store_add_commit(struct tx *tx, const char *repository_id, const char *sha, 
                    "ON CONFLICT DO NOTHING",
                    T(repository_id), T(sha), T(author), T(message), N(authored_at));
 }
+
+int store_forget_commits(struct tx *tx, const char *repository_id, int64_t limit,
+                         struct id_list *shas, struct err *err)
+{
+    return row_ids(
+        tx, shas, err,
+        "DELETE FROM commits WHERE repository_id = ?1 AND sha IN (SELECT sha FROM commits WHERE "
+        "repository_id = ?1 EXCEPT SELECT sha FROM refs WHERE repository_id = ?1 EXCEPT SELECT "
+        "published FROM refs WHERE repository_id = ?1 EXCEPT SELECT wanted_sha FROM apps WHERE "
+        "repository_id = ?1 EXCEPT SELECT r.sha FROM apps a JOIN releases r ON r.app_id = a.id "
+        "WHERE a.repository_id = ?1 EXCEPT SELECT sha FROM builds WHERE state = 'queued' EXCEPT "
+        "SELECT sha FROM builds WHERE state = 'running' LIMIT ?2) RETURNING sha",
+        ARGS(T(repository_id), N(limit)));
+}

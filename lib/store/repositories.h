@@ -58,5 +58,8 @@ int store_publish_ref(struct tx *tx, const char *repository_id, const char *name
 
 int store_add_commit(struct tx *tx, const char *repository_id, const char *sha, const char *author,
                      const char *message, int64_t authored_at, struct err *err);
+/* Removes commits that no ref, app, release or unfinished build has any more, and says which. */
+int store_forget_commits(struct tx *tx, const char *repository_id, int64_t limit,
+                         struct id_list *shas, struct err *err);
 
 #endif

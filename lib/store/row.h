@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "store/sql.h"
+#include "store/store.h"
 
 struct row_field {
     enum { ROW_TEXT, ROW_NUMBER, ROW_JSON } kind; /* char *, int64_t, json_t * */
@@ -20,5 +21,9 @@ void row_done(const struct row_field *fields, size_t count, void *row);
 /* The first row of a query; ERR_NOT_FOUND "no such WHAT". */
 int row_find(struct tx *tx, struct err *err, const char *what, const struct row_field *fields,
              size_t count, void *row, const char *sql, const struct sql_arg *args);
+
+/* The first column of every row, for statements that answer with ids. */
+int row_ids(struct tx *tx, struct id_list *list, struct err *err, const char *sql,
+            const struct sql_arg *args);
 
 #endif

@@ -63,6 +63,17 @@ int store_unneeded_sites(struct tx *tx, int64_t limit, json_t **digests, struct 
                     ARGS(N(limit)));
 }
 
+/* The newest row stays: revisions never go back. */
+int store_remove_old_sites(struct tx *tx, int64_t limit, struct err *err)
+{
+    return sql_run(tx, err,
+                   "DELETE FROM sites WHERE digest IN (SELECT digest FROM sites s WHERE NOT wanted "
+                   "AND NOT EXISTS (SELECT 1 FROM sites_served v WHERE v.digest = s.digest) AND "
+                   "NOT EXISTS (SELECT 1 FROM artifacts f WHERE f.digest = s.digest) AND revision "
+                   "< (SELECT max(revision) FROM sites) LIMIT ?)",
+                   N(limit));
+}
+
 int store_note_served(struct tx *tx, const char *digest, const char *agent, const char *reason,
                       const char *message, struct err *err)
 {

@@ -16,6 +16,9 @@ int store_sites_revision(struct tx *tx, int64_t *revision, struct err *err);
  * out. */
 int store_unneeded_sites(struct tx *tx, int64_t limit, json_t **digests, struct err *err);
 
+/* Rows that stand for nothing any more: not wanted, removed by every agent, the artifact gone. */
+int store_remove_old_sites(struct tx *tx, int64_t limit, struct err *err);
+
 /* What an agent said. `reason` NULL: it serves the site. */
 int store_note_served(struct tx *tx, const char *digest, const char *agent, const char *reason,
                       const char *message, struct err *err);

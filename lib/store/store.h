@@ -55,6 +55,14 @@ const struct clock *tx_clock(const struct tx *tx);
 typedef void (*store_committed)(void *arg, bool events, const char *const *loops);
 void store_on_commit(struct store *store, store_committed committed, void *arg);
 
+/* Answers that are only ids (or digests, or names). */
+struct id_list {
+    char **items;
+    size_t count;
+};
+void id_list_done(struct id_list *list);
+#define auto_id_list __attribute__((__cleanup__(id_list_done))) struct id_list
+
 extern const struct migration store_migrations[];
 extern const size_t store_migration_count;
 

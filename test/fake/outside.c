@@ -483,6 +483,31 @@ static int publish(void *self, const struct repository_row *repository, const ch
     return call_ends(w, "source.publish", err);
 }
 
+static int unkeep(void *self, const struct repository_row *repository, const char *sha,
+                  struct err *err)
+{
+    struct world *w = self;
+    (void)repository;
+
+    if (call_begins(w, "source.unkeep", false, err))
+        return -1;
+    struct world_commit *commit = find_commit(w, sha, true, err);
+    if (commit)
+        commit->is_here = false; /* as if it was pruned at once */
+    return call_ends(w, "source.unkeep", err);
+}
+
+static int tidy(void *self, const struct repository_row *repository, struct err *err)
+{
+    struct world *w = self;
+    (void)repository;
+
+    if (call_begins(w, "source.tidy", false, err))
+        return -1;
+    w->tidied++;
+    return call_ends(w, "source.tidy", err);
+}
+
 static int forget(void *self, const struct repository_row *repository, struct err *err)
 {
     (void)repository;
@@ -519,6 +544,8 @@ void outside_init(struct world *w)
                                  .archive = archive,
                                  .host = host,
                                  .publish = publish,
+                                 .unkeep = unkeep,
+                                 .tidy = tidy,
                                  .forget = forget,
                                  .path = path,
                                  .self = w };

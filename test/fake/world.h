@@ -97,6 +97,7 @@ struct world {
     bool rebuilds_differ;    /* the same build made again has other bytes */
 
     /* what was seen */
+    size_t tidied;             /* repositories */
     size_t steps[WORLD_LOOPS]; /* by loop, in the order of loop_table */
     const char
         *must_serve; /* host: from its first ready instance on it is served after every step */

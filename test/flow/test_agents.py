@@ -11,7 +11,7 @@ from conftest import Evenkeel, ROOT, free_port, wait_for
 @pytest.fixture(scope="module")
 def site():
     """An installation whose controller also listens with TLS."""
-    e = Evenkeel(number=os.getpid() % 200 + 1)
+    e = Evenkeel()
     wrong = ["it did not come up"]
     try:
         subprocess.run([ROOT / "scripts" / "bases"], check=True, timeout=120)

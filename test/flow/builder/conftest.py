@@ -90,8 +90,8 @@ class World:
                                   self.folder / "controller.log")
 
     def start_builder(self, **settings):
-        lines = {"controller": f"unix:{self.socket}", "name": "builder-test", "slots": 2,
-                 "work_dir": str(self.folder / "work"), **settings}
+        lines = {"controller__address": f"unix:{self.socket}", "name": "builder-test", "slots": 2,
+                 "data": str(self.folder / "work"), **settings}
         nested = {}
         for key, value in lines.items():
             place = nested
@@ -122,8 +122,12 @@ class World:
 
     def wait(self, name, timeout=60):
         """The settle of a job."""
-        until(lambda: self.path(name, "settled").exists(), timeout, lambda: self.explain(name))
+        until(lambda: self.path(name, "settled").exists() or self.has_ended(), timeout, lambda: self.explain(name))
+        assert self.path(name, "settled").exists(), self.explain(name)
         return json.loads(self.path(name, "settled").read_text())
+
+    def has_ended(self):
+        return any(p and p.process.poll() is not None for p in (self.builder, self.controller))
 
     def explain(self, name):
         return f"{self.log(name)}\n---\n{self.builder.log()}\n---\n{self.controller.log()}"

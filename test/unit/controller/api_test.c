@@ -119,6 +119,7 @@ static void test_rollback_needs_its_hosts_and_its_artifact(void **state)
     push(s, 'b', moved); /* gives up hello.localhost */
     auto_free char *other =
         world_app(s->w, "other", "{\"routes\": [{\"host\": \"hello.localhost\"}]}");
+    (void)other;
     world_run(s->w, 5 * MINUTE);
     expect(s->w,
            "SELECT name FROM routes r JOIN apps a ON a.id = app_id WHERE host = "
@@ -412,6 +413,7 @@ static void test_builder_that_is_lost_three_times(void **state)
     json_auto_t *first = lease(s);
     for (int i = 1; i <= 3; i++) {
         json_auto_t *leased = i > 1 ? lease(s) : NULL;
+        (void)leased;
         links_lose_builder(s->l);
         world_run(s->w, 500); /* within the grace it may come back */
         expect(s->w, "SELECT state FROM builds", "running");

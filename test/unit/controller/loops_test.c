@@ -1,9 +1,11 @@
 /* Each loop by itself: nothing to do, one item that fails beside others, many causes at once. */
 #include "expect.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
@@ -57,11 +59,13 @@ static void test_idle_passes_make_no_work(void **state)
     (void)state;
 
     auto_free char *before = world_ask(w, "SELECT count(*) FROM events");
-    expect(w, "SELECT group_concat(DISTINCT loop) FROM work", "fetcher");
+    expect(w, "SELECT group_concat(DISTINCT loop) FROM work WHERE subject NOT LIKE 'repository/%'",
+           "fetcher"); /* the hour after which the repository is tidied is not over */
     for (size_t i = 0; i < loop_count; i++)
         if (strcmp(loop_table[i].name, "janitor") != 0) /* its pass is its work */
             pass(w, loop_table[i].pass);
-    expect(w, "SELECT group_concat(DISTINCT loop) FROM work", "fetcher");
+    expect(w, "SELECT group_concat(DISTINCT loop) FROM work WHERE subject NOT LIKE 'repository/%'",
+           "fetcher");
     size_t steps[WORLD_LOOPS];
     memcpy(steps, w->steps, sizeof steps);
     world_turn(w);
@@ -544,6 +548,61 @@ static void test_old_builds_and_events_go(void **state)
     world_free(w);
 }
 
+/* Three pushes within the hour are one tidying, after it. A release that is remembered keeps its
+ * commit; the one whose build failed is forgotten, and fetched when a push brings it back. */
+static void test_commits_go_and_come_back(void **state)
+{
+    struct world *w = world_new();
+    auto_free char *id = world_app(w, "hello", NULL);
+    (void)state;
+    (void)id;
+
+    world_push(w, 'a', 'a', web);
+    world_run(w, MINUTE);
+    w->build_fails = "BuildFailed";
+    world_push(w, 'b', 'b', web);
+    world_run(w, MINUTE);
+    w->build_fails = NULL;
+    world_push(w, 'c', 'c', web);
+    world_run(w, MINUTE);
+    expect(w, "SELECT count(*) FROM commits", "3");
+    assert_int_equal(w->tidied, 0);
+    world_run(w, HOUR);
+    assert_int_equal(w->tidied, 1);
+    expect(w, "SELECT group_concat(substr(sha, 1, 1), '') FROM commits", "ac");
+    assert_false(w->commits[1].is_here);
+
+    world_push(w, 'b', 'b', web);
+    world_run(w, MINUTE);
+    world_push(w, 'a', 'a', web);
+    world_run(w, MINUTE);
+    expect(w, "SELECT group_concat(substr(sha, 1, 1), '') FROM commits", "abc");
+    world_free(w);
+}
+
+static void test_uploads_that_became_nothing_go(void **state)
+{
+    static const char *const names[] = {
+        "7777777777777777777777777777777777777777777777777777777777777777.tar.gz",
+        "7777777777777777777777777777777777777777777777777777777777777777.tar.gz.incoming-a1b2c3",
+    };
+    struct world *w = world_new();
+    struct err err = { 0 };
+    (void)state;
+
+    for (size_t i = 0; i < countof(names); i++) {
+        auto_free char *old = xasprintf("%s/sites/%s", w->dir, names[i]);
+        const struct timespec times[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+        world_must(fs_write(old, "x", 1, 0600, &err), &err, "writing");
+        clean(w);
+        assert_true(fs_exists(old)); /* it may be written to just now */
+        assert_int_equal(utimensat(AT_FDCWD, old, times, 0), 0);
+        clean(w);
+        assert_false(fs_exists(old));
+    }
+    world_free(w);
+}
+
 static void test_old_releases_go(void **state)
 {
     struct world *w = world_new();
@@ -726,6 +785,8 @@ int main(void)
         cmocka_unit_test(test_a_release_on_its_way_stays),
         cmocka_unit_test(test_old_settings_go),
         cmocka_unit_test(test_old_attempts_go),
+        cmocka_unit_test(test_commits_go_and_come_back),
+        cmocka_unit_test(test_uploads_that_became_nothing_go),
         cmocka_unit_test(test_going_live_keeps_the_claims_of_what_is_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

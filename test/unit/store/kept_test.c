@@ -21,6 +21,7 @@
 #include "store/projects.h"
 #include "store/releases.h"
 #include "store/repositories.h"
+#include "store/sites.h"
 #include "store/work.h"
 
 enum { HOUR_MS = 3600000 };
@@ -326,10 +327,82 @@ static void a_build_is_made_for_who_asks_now(void **state)
     assert_string_equal(again.sha, "new");
 }
 
+static size_t forget(struct fixture *f, const char *expected)
+{
+    auto_id_list shas = { 0 };
+    struct err err = { 0 };
+
+    assert_int_equal(store_forget_commits(f->tx, f->repository[0], 10, &shas, &err), 0);
+    if (shas.count)
+        assert_string_equal(shas.items[0], expected);
+    return shas.count;
+}
+
+static void test_commits_are_kept_for_those_who_need_them(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const shas[] = { "ref", "published", "app", "s", "queued", "nobody" };
+    struct err err = { 0 };
+    bool moved;
+
+    for (size_t i = 0; i < countof(shas); i++)
+        assert_int_equal(
+            store_add_commit(f->tx, f->repository[0], shas[i], "ada", "words", 1, &err), 0);
+    assert_int_equal(store_add_commit(f->tx, f->repository[1], "other", "ada", "words", 1, &err),
+                     0);
+    assert_int_equal(store_set_ref(f->tx, f->repository[0], "main", "ref", &moved, &err), 0);
+    assert_int_equal(store_publish_ref(f->tx, f->repository[0], "main", "published", &err), 0);
+    assert_int_equal(store_set_wanted(f->tx, f->app[0], 1, "app", NULL, NULL, &err), 0);
+    free(release(f, 1, "image", "two.example"));
+    json_auto_t *part = json_object();
+    const struct build_wanted wanted = { "key",    f->project[0], f->app[0], f->repository[0],
+                                         "queued", part };
+    auto_build build = { 0 };
+    assert_int_equal(store_add_build(f->tx, &wanted, &build, &err), 0);
+
+    assert_int_equal(forget(f, "nobody"), 1);
+    assert_int_equal(forget(f, ""), 0);
+    assert_int_equal(store_end_build(f->tx, build.id, "failed", "BuildFailed", NULL, NULL, &err),
+                     0);
+    assert_int_equal(forget(f, "queued"), 1);
+    assert_int_equal(store_set_ref(f->tx, f->repository[0], "main", "published", &moved, &err), 0);
+    assert_int_equal(forget(f, "ref"), 1);
+    assert_int_equal(forget(f, ""), 0);
+}
+
+static void test_sites_are_forgotten_when_no_agent_has_them(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = { 0 };
+    int64_t revision;
+    json_t *answer = NULL;
+    bool changed;
+
+    assert_int_equal(store_want_site(f->tx, "old", true, &changed, &err), 0);
+    assert_int_equal(store_note_served(f->tx, "old", "ssgen", NULL, NULL, &err), 0);
+    assert_int_equal(store_want_site(f->tx, "old", false, &changed, &err), 0);
+    assert_int_equal(store_want_site(f->tx, "new", true, &changed, &err), 0);
+    assert_int_equal(store_remove_old_sites(f->tx, 10, &err), 0);
+    assert_int_equal(store_list_sites(f->tx, 0, 10, &answer, &err), 0);
+    assert_int_equal(json_array_size(json_object_get(answer, "sites")), 2);
+    json_decref(answer);
+
+    assert_int_equal(store_forget_served(f->tx, "old", "ssgen", &err), 0);
+    assert_int_equal(store_want_site(f->tx, "new", false, &changed, &err), 0);
+    assert_int_equal(store_remove_old_sites(f->tx, 10, &err), 0);
+    assert_int_equal(store_list_sites(f->tx, 0, 10, &answer, &err), 0);
+    assert_int_equal(json_array_size(json_object_get(answer, "sites")), 1); /* the newest */
+    json_decref(answer);
+    assert_int_equal(store_sites_revision(f->tx, &revision, &err), 0);
+    assert_int_equal(revision, 4);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        CASE(test_commits_are_kept_for_those_who_need_them),
+        CASE(test_sites_are_forgotten_when_no_agent_has_them),
         CASE(a_host_belongs_to_one_project),
         CASE(claims_end_with_their_releases),
         CASE(an_instance_stays_with_its_app),
