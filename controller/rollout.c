@@ -179,7 +179,7 @@ int sync_rebuild(struct sync *s, const struct running *run, bool *is_building, s
     bool is_new = strcmp(build.state, "succeeded") == 0;
     bool is_under_way = strcmp(build.state, "queued") == 0 || strcmp(build.state, "running") == 0;
     if (is_new &&
-        (store_rebuild(tx, build.id, err) ||
+        (store_rebuild(tx, build.id, &s->app, release->sha, err) ||
          note_event(tx, &s->app, "build", "ImageMissing", NULL, err,
                     "the image of v%lld is gone; it is built again", (long long)release->number) ||
          store_add_work(tx, "registrar", s->app.id, 0, err)))

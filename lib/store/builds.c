@@ -337,15 +337,15 @@ int store_find_build_of(struct tx *tx, const char *artifact, struct build_row *b
                     ARGS(T(artifact)));
 }
 
-int store_rebuild(struct tx *tx, const char *id, struct err *err)
+int store_rebuild(struct tx *tx, const char *id, const struct app_row *app, const char *sha,
+                  struct err *err)
 {
-    if (sql_run(tx, err,
-                "UPDATE builds SET state = 'queued', reason = 'ImageMissing', message = 'the image "
-                "that it made before is gone', cancel = NULL, attempts = 0, queued_at = ?, "
-                "started_at = NULL, ended_at = NULL WHERE id = ?",
-                N(tx_now(tx)), T(id)))
+    if (store_retry_build(tx, id, app, sha, err))
         return -1;
-    return store_add_work(tx, "dispatcher", "queue", 0, err);
+    return sql_run(tx, err,
+                   "UPDATE builds SET reason = 'ImageMissing', message = 'the image that it made "
+                   "before is gone' WHERE id = ?",
+                   T(id));
 }
 
 /* An app keeps the artifacts of its live and wanted release, of the build that it wants, and of the

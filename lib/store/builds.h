@@ -94,10 +94,10 @@ int store_remove_retired_artifact(struct tx *tx, const char *digest, struct err 
  * badly. ERR_NOT_FOUND: retired. */
 int store_find_build_of(struct tx *tx, const char *artifact, struct build_row *build,
                         struct err *err);
-/* What it made is gone: queued, to make it again. The artifact keeps its digest, whatever comes
- * out.
- */
-int store_rebuild(struct tx *tx, const char *id, struct err *err);
+/* What it made is gone: queued, to make it again, from the commit of a release that needs it. The
+ * artifact keeps its digest, whatever comes out. */
+int store_rebuild(struct tx *tx, const char *id, const struct app_row *app, const char *sha,
+                  struct err *err);
 /* Artifacts that no app keeps (of the releases of one app, or of all: NULL): neither live, wanted,
  * nor among the last deploy.keep releases that were live. Older than an hour. */
 int store_unkept_artifacts(struct tx *tx, const char *app_id, int64_t limit, struct id_list *list,

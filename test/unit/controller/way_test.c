@@ -612,6 +612,28 @@ static void test_image_that_takes_long_to_build_again(void **state)
     world_free(w);
 }
 
+/* The commit that was built first may be forgotten by now; that of the release is not. */
+static void test_image_is_built_again_from_the_commit_of_the_release(void **state)
+{
+    auto_free char *id = NULL;
+    struct world *w = make_live(&id, WEB(""));
+    auto_free char *image = world_ask(w, "SELECT ref FROM artifacts");
+    (void)state;
+
+    world_push(w, 'b', 'a', WEB(", replicas: 2")); /* the same tree, another release */
+    world_run(w, MINUTE);
+    expect(w, LIVE_NUMBER, "2");
+    expect(w, "SELECT substr(sha, 1, 1) FROM builds", "a");
+    w->must_serve = NULL;
+    world_image(w, image)->is_missing = true;
+    w->container_count = 0;
+    world_kick(w, "synchronizer", id);
+    world_run(w, MINUTE);
+    expect(w, "SELECT substr(sha, 1, 1) FROM builds", "b");
+    assert_int_equal(world_serving(w, HOST), 2);
+    world_free(w);
+}
+
 /* ---- sites ---- */
 
 static void serve(struct world *w, const char *digest, const char *reason)
@@ -676,6 +698,7 @@ int main(void)
         cmocka_unit_test(test_image_of_a_held_release_is_gone),
         cmocka_unit_test(test_image_that_cannot_be_built_again),
         cmocka_unit_test(test_image_that_takes_long_to_build_again),
+        cmocka_unit_test(test_image_is_built_again_from_the_commit_of_the_release),
         cmocka_unit_test(test_site_waits_for_an_agent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,7 +42,7 @@ static void ask(struct fixture *f, struct tx *tx)
     ok(f, store_retire_artifact(tx, "d", &dropped, &f->err));
     ok(f, store_remove_retired_artifact(tx, "d", &f->err));
     refused(f, store_find_build_of(tx, "d", &build, &f->err), ERR_NOT_FOUND);
-    ok(f, store_rebuild(tx, "b", &f->err));
+    ok(f, store_rebuild(tx, "b", &app, NULL, &f->err));
     ok(f, store_end_build(tx, "b", "succeeded", NULL, NULL, "d", &f->err));
     ok(f, store_apps_of_subject(tx, "r", &of_subject, &f->err));
     ok(f, store_remove_build(tx, "b", &f->err));
