@@ -606,7 +606,7 @@ static void test_uploads_that_became_nothing_go(void **state)
 static void test_old_releases_go(void **state)
 {
     struct world *w = world_new();
-    auto_free char *id = world_app(w, "hello", NULL);
+    free(world_app(w, "hello", NULL));
     (void)state;
 
     w->config.releases_keep = 3;
@@ -641,7 +641,7 @@ static void test_old_releases_go(void **state)
 static void test_a_release_on_its_way_stays(void **state)
 {
     struct world *w = world_new();
-    auto_free char *id = world_app(w, "hello", NULL);
+    free(world_app(w, "hello", NULL));
     (void)state;
 
     w->config.releases_keep = 1;
@@ -687,7 +687,8 @@ static void test_old_settings_go(void **state)
 static void test_old_attempts_go(void **state)
 {
     struct world *w = world_new();
-    auto_free char *id = world_app(w, "hello", NULL), *build = NULL;
+    free(world_app(w, "hello", NULL));
+    auto_free char *build = NULL;
     struct err err = { 0 };
     (void)state;
 
