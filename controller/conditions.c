@@ -47,6 +47,39 @@ int note_event(struct tx *tx, const struct app_row *app, const char *kind, const
     return store_add_event(tx, &event, err);
 }
 
+int note_quarantine(struct tx *tx, const char *loop, const char *subject, const char *message,
+                    int64_t next_try_ms, bool is_first, struct err *err)
+{
+    const struct finding finding = { QUARANTINED, CONDITION_TRUE, "UnexpectedFailure",
+                                     message,     next_try_ms,    "app" };
+    auto_id_list apps = { 0 };
+
+    if (store_apps_of_subject(tx, subject, &apps, err))
+        return -1;
+    for (size_t i = 0; i < apps.count; i++) {
+        auto_app app = { 0 };
+        if (store_get_app(tx, apps.items[i], &app, err) || find_condition(tx, &app, &finding, err))
+            return -1;
+    }
+    if (apps.count || !is_first)
+        return 0;
+    auto_free char *text = xasprintf("%s at %s: %s", loop, subject, message);
+    const struct event event = { NULL, NULL, "system", finding.reason, text, NULL };
+    return store_add_event(tx, &event, err);
+}
+
+int clear_quarantine(struct tx *tx, const char *subject, struct err *err)
+{
+    auto_id_list apps = { 0 };
+
+    if (store_apps_of_subject(tx, subject, &apps, err))
+        return -1;
+    for (size_t i = 0; i < apps.count; i++)
+        if (store_clear_condition(tx, apps.items[i], QUARANTINED, err))
+            return -1;
+    return 0;
+}
+
 int note_build_end(struct tx *tx, const struct build_row *build, const char *reason,
                    const char *message, struct err *err)
 {

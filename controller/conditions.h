@@ -17,9 +17,10 @@
 #define ROUTE_ACKED "RouteAcked"         /* the router has the routes */
 #define CONVERGED "Converged"            /* what runs is what is wanted */
 #define HELD "Held"                      /* true: a person or a rollback keeps it where it is */
+#define QUARANTINED "Quarantined"        /* true: a loop fails at it and has put it aside */
 
-extern const char
-    *const condition_chain[]; /* NULL-ended; the order of explain. HELD is not in it */
+extern const char *const
+    condition_chain[]; /* NULL-ended; the order of explain. HELD and QUARANTINED are not in it */
 
 /* A condition of an app, and an event when its status or reason changed and `kind` is not NULL. */
 struct finding {
@@ -40,6 +41,12 @@ int note_condition(struct controller *c, const struct app_row *app, const struct
 int note_event(struct tx *tx, const struct app_row *app, const char *kind, const char *reason,
                const json_t *data, struct err *err, const char *fmt, ...)
     __attribute__((format(printf, 7, 8)));
+
+/* A subject of a loop was put aside: its apps say so. One that is no app's is told in the journal,
+ * when `is_first`. */
+int note_quarantine(struct tx *tx, const char *loop, const char *subject, const char *message,
+                    int64_t next_try_ms, bool is_first, struct err *err);
+int clear_quarantine(struct tx *tx, const char *subject, struct err *err);
 
 /* A build ended, or goes back to the queue: an event on each app that waits for it. */
 struct build_row;

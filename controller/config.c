@@ -63,6 +63,8 @@ static const struct conf_key keys[] = {
       "port the router listens on" },
     { "router.slots", CONF_INT, AT(router_slots), "256", "16", "100000",
       "backends laid out ahead; doubled when used up" },
+    { "releases.keep", CONF_INT, AT(releases_keep), "100", "100", "100000",
+      "releases that were live, others, rollouts and settings kept, of each so many per app" },
     { "sites.server", CONF_TEXT, AT(sites_server), NULL, NULL, NULL,
       "where the static server listens: a socket, or host:port" },
 };

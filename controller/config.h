@@ -27,7 +27,7 @@ struct controller_config {
     int64_t fetch_timeout_ms;
     int64_t lease_grace_ms; /* how long a builder may be away before its attempts are lost */
     int64_t log_max;        /* bytes of one build's log */
-    int64_t builds_keep, events_keep;
+    int64_t builds_keep, releases_keep, events_keep;
 };
 
 int controller_config_read(const char *path, struct controller_config *config, struct err *err);

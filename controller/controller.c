@@ -267,7 +267,7 @@ void controller_free(struct controller_program *p)
         return;
     pool_stop(p->pool);
     pool_stop(p->bulk);
-    api_logs_end(p->loop);
+    api_logs_end(&p->c);
     if (p->backend)
         p->backend->close(p->backend->self);
     if (p->has_router)

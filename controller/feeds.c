@@ -27,6 +27,7 @@ struct feeds {
     struct loop *loop;
     pthread_mutex_t lock; /* guards all followers: */
     LIST_HEAD(, follower) followers;
+    int readers;
 };
 
 struct feeds *feeds_new(struct pool *pool, struct loop *loop)
@@ -165,6 +166,30 @@ void feeds_add(struct feeds *f, struct rpc_call *call, const char *topic, pump_f
     pthread_mutex_unlock(&f->lock);
     if (is_last)
         loop_post(f->loop, free_follower, w);
+}
+
+bool feeds_take_reader(struct feeds *f)
+{
+    pthread_mutex_lock(&f->lock);
+    bool may = f->readers < FEEDS_READERS_MAX;
+    f->readers += may;
+    pthread_mutex_unlock(&f->lock);
+    return may;
+}
+
+void feeds_give_reader(struct feeds *f)
+{
+    pthread_mutex_lock(&f->lock);
+    f->readers--;
+    pthread_mutex_unlock(&f->lock);
+}
+
+int feeds_readers(struct feeds *f)
+{
+    pthread_mutex_lock(&f->lock);
+    int readers = f->readers;
+    pthread_mutex_unlock(&f->lock);
+    return readers;
 }
 
 void feeds_kick(struct feeds *f, const char *topic)

@@ -29,6 +29,14 @@ void feeds_free(struct feeds *feeds); /* no pump runs any more: the pool is stop
 void feeds_add(struct feeds *feeds, struct rpc_call *call, const char *topic, pump_function pump,
                void *arg, void (*done)(void *arg));
 
+/* Threads that read a live source (the log of an instance) for a feed: so many at the same time, of
+ * all callers together, because each takes a thread and a connection to the daemon. false: not now.
+ * Any thread. */
+enum { FEEDS_READERS_MAX = 200 };
+bool feeds_take_reader(struct feeds *feeds);
+void feeds_give_reader(struct feeds *feeds);
+int feeds_readers(struct feeds *feeds);
+
 /* Something happened; topic NULL: events, for all; else only those on that topic. Any thread. */
 void feeds_kick(struct feeds *feeds, const char *topic);
 

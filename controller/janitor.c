@@ -1,6 +1,7 @@
 /* janitor: the keep policy → what is not needed any more goes: artifacts, logs, sites, old events,
- * instances that the store does not know. Only what Evenkeel made, and only what the store says is
- * not kept. When the store looks wrong beside what runs, nothing is removed. */
+ * old releases and builds, instances that the store does not know. Only what Evenkeel made, and
+ * only what the store says is not kept. When the store looks wrong beside what runs, nothing is
+ * removed. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -19,11 +20,19 @@
 #include "store/builds.h"
 #include "store/instances.h"
 #include "store/projects.h"
+#include "store/releases.h"
 #include "store/repositories.h"
 #include "store/sites.h"
 #include "store/work.h"
 
-enum { BATCH = 100, AGAIN_MS = 1000, ORPHANS_MIN = 2, ORPHANS_SHARE = 10, UPLOAD_S = 3600 };
+enum {
+    BATCH = 100,
+    AGAIN_MS = 1000,
+    ORPHANS_MIN = 2,
+    ORPHANS_SHARE = 10,
+    ATTEMPTS_KEEP = 10,
+    UPLOAD_S = 3600
+};
 
 /* ---- instances that the store does not know ---- */
 
@@ -106,40 +115,59 @@ static int remove_orphans(struct controller *c, struct err *err)
 
 /* ---- artifacts ---- */
 
-static int remove_content(struct controller *c, const struct artifact_row *artifact,
-                          struct err *err)
+/* The archive goes within the transaction that forgets it, so that a builder that stores the same
+ * one again comes before, and is seen, or after (publish_site in api/attempts.c). A stop in between
+ * leaves the row, and the next pass finds no archive any more, which is fine. */
+static int remove_site(struct controller *c, const char *digest, struct err *err)
 {
-    if (strcmp(artifact->kind, "site") != 0)
-        return c->backend->remove_image(c->backend->self, artifact->ref, err);
-    auto_free char *path = files_site(c->config, artifact->digest);
-    return path && unlink(path) && fs_exists(path) ? err_set(err, ERR_INTERNAL, "removing %s", path)
-                                                   : 0;
+    auto_free char *path = files_site(c->config, digest);
+    auto_tx *tx = NULL;
+    bool changed, retired;
+
+    if (tx_begin(c->store, TX_WRITE, &tx, err) || store_retire_artifact(tx, digest, &retired, err))
+        return -1;
+    if (!retired)
+        return 0; /* somebody wants it by now */
+    if (store_want_site(tx, digest, false, &changed, err) ||
+        store_remove_retired_artifact(tx, digest, err))
+        return -1;
+    if (path && unlink(path) && fs_exists(path))
+        return err_set(err, ERR_INTERNAL, "removing %s", path);
+    return tx_commit(&tx, err);
 }
 
-/* Retired first: from then on nobody begins to use it. Then what it stands for, then the row; so a
- * stop in between, or an image still in use, leaves it on the list. Built again meanwhile, the row
- * stays, and an image that was missed is noticed when it is run. */
+/* An image is asked for over a socket, for which no transaction waits. So it is retired first: from
+ * then on nobody begins to use it; then it goes, then its row, so that a stop in between, or an
+ * image still in use, leaves it on the list. Built again meanwhile the row stays; if it was the new
+ * image that went, that is noticed when it is run, and it is built once more. */
+static int remove_image(struct controller *c, const struct artifact_row *artifact, struct err *err)
+{
+    auto_tx *tx = NULL;
+    bool retired;
+
+    if (tx_begin(c->store, TX_WRITE, &tx, err) ||
+        store_retire_artifact(tx, artifact->digest, &retired, err))
+        return -1;
+    if (!retired)
+        return 0; /* somebody wants it by now */
+    if (tx_commit(&tx, err) || c->backend->remove_image(c->backend->self, artifact->ref, err) ||
+        tx_begin(c->store, TX_WRITE, &tx, err) ||
+        store_remove_retired_artifact(tx, artifact->digest, err))
+        return -1;
+    return tx_commit(&tx, err);
+}
+
 static int remove_artifact(struct controller *c, const char *digest, struct err *err)
 {
     auto_artifact artifact = { 0 };
     auto_tx *tx = NULL;
-    bool changed, retired;
 
-    if (tx_begin(c->store, TX_WRITE, &tx, err) || store_get_artifact(tx, digest, &artifact, err))
+    if (tx_begin(c->store, TX_READ, &tx, err) || store_get_artifact(tx, digest, &artifact, err))
         return err->class == ERR_NOT_FOUND ? 0 : -1;
-    if (store_retire_artifact(tx, digest, &retired, err))
-        return -1;
-    if (!retired)
-        return 0; /* somebody wants it by now */
-    if ((strcmp(artifact.kind, "site") == 0 && store_want_site(tx, digest, false, &changed, err)) ||
-        tx_commit(&tx, err))
-        return -1;
+    tx_rollback(&tx);
     log_info("removing an artifact", S("digest", digest), I("bytes", artifact.size));
-    if (remove_content(c, &artifact, err))
-        return -1;
-    if (tx_begin(c->store, TX_WRITE, &tx, err) || store_remove_retired_artifact(tx, digest, err))
-        return -1;
-    return tx_commit(&tx, err);
+    return strcmp(artifact.kind, "site") == 0 ? remove_site(c, digest, err)
+                                              : remove_image(c, &artifact, err);
 }
 
 /* Of one app, or of all (NULL). */
@@ -183,7 +211,7 @@ static int unwant_sites(struct controller *c, struct err *err)
     return tx_commit(&tx, err);
 }
 
-/* ---- builds, events ---- */
+/* ---- builds, releases, events ---- */
 
 static int remove_builds(struct controller *c, bool *more, struct err *err)
 {
@@ -204,13 +232,43 @@ static int remove_builds(struct controller *c, bool *more, struct err *err)
     return 0;
 }
 
-static int trim_events(struct controller *c, struct err *err)
+/* With their logs; the builds stay. */
+static int remove_attempts(struct controller *c, bool *more, struct err *err)
 {
+    auto_id_list attempts = { 0 };
+    auto_tx *tx = NULL;
+
+    if (tx_begin(c->store, TX_READ, &tx, err) ||
+        store_old_attempts(tx, ATTEMPTS_KEEP, BATCH, &attempts, err))
+        return -1;
+    tx_rollback(&tx);
+    for (size_t i = 0; i < attempts.count; i++) {
+        auto_attempt attempt = { 0 };
+        if (tx_begin(c->store, TX_OBSERVE, &tx, err) ||
+            store_get_attempt(tx, attempts.items[i], &attempt, err))
+            return -1;
+        auto_free char *log = files_log(c->config, attempt.build_id, attempt.number);
+        if (unlink(log) && fs_exists(log))
+            return err_set(err, ERR_INTERNAL, "removing %s", log);
+        if (store_remove_attempt(tx, attempt.id, err) || tx_commit(&tx, err))
+            return -1;
+    }
+    *more = *more || attempts.count == BATCH;
+    return 0;
+}
+
+/* Rows of which nothing else is left. */
+static int trim(struct controller *c, bool *more, struct err *err)
+{
+    bool more_releases;
     auto_tx *tx = NULL;
 
     if (tx_begin(c->store, TX_OBSERVE, &tx, err) ||
-        store_trim_events(tx, c->config->events_keep, err))
+        store_trim_events(tx, c->config->events_keep, err) ||
+        store_trim_releases(tx, c->config->releases_keep, BATCH, &more_releases, err) ||
+        store_trim_specs(tx, c->config->releases_keep, err) || store_trim_served(tx, err))
         return -1;
+    *more = *more || more_releases;
     return tx_commit(&tx, err);
 }
 
@@ -305,7 +363,7 @@ static int remove_if_nobodys(struct controller *c, const char *folder, const cha
 
     if (stat(path, &st) || !S_ISREG(st.st_mode) || time(NULL) - st.st_mtime < UPLOAD_S)
         return 0;
-    if (tx_begin(c->store, TX_READ, &tx, err))
+    if (tx_begin(c->store, TX_WRITE, &tx, err)) /* no builder publishes the same one meanwhile */
         return -1;
     bool is_whole = text_ends(name, ".tar.gz");
     if (is_whole && store_get_artifact(tx, digest, &artifact, &missing) == 0)
@@ -347,8 +405,8 @@ int janitor_step(struct controller *c, const char *subject, int64_t *again_ms, s
         return 0;
     }
     if (unwant_sites(c, err) || remove_artifacts(c, is_all ? NULL : subject, &more, err) ||
-        (is_all && (remove_builds(c, &more, err) || trim_events(c, err) || sweep_sites(c, err) ||
-                    remove_orphans(c, err))))
+        (is_all && (remove_builds(c, &more, err) || remove_attempts(c, &more, err) ||
+                    trim(c, &more, err) || sweep_sites(c, err) || remove_orphans(c, err))))
         return -1;
     if (more)
         *again_ms = AGAIN_MS;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/work.h"
+#include "controller/conditions.h"
 #include "store/work.h"
 
 /* A loop is a ticker, which looks at what comes first in the work queue, and a pool, which runs the
@@ -16,7 +17,8 @@
  *
  * A step that failed waits 1 s, 2 s, 4 s … at most five minutes, ±25 % by subject and attempt so
  * that many that failed together do not come back together. After five failures in a row of the
- * kind that only a defect causes it waits an hour: quarantine. */
+ * kind that only a defect causes it waits an hour, or until something about it changes: quarantine,
+ * of which a condition of the app tells. */
 enum {
     BACKOFF_MS = 1000,
     BACKOFF_MAX_MS = 300000,
@@ -69,15 +71,34 @@ static int64_t spread(const struct work *work)
     return (hash >> 8) & 255;
 }
 
+static bool is_quarantined(const struct work *work, const struct err *failure)
+{
+    return failure && failure->class == ERR_INTERNAL && work->attempts + 1 >= QUARANTINE_AFTER;
+}
+
 static int64_t backoff_ms(const struct work *work, const struct err *failure)
 {
     int64_t shift = work->attempts < 9 ? work->attempts : 9;
     int64_t ms = (int64_t)BACKOFF_MS << shift;
 
-    if (failure->class == ERR_INTERNAL && work->attempts + 1 >= QUARANTINE_AFTER)
+    if (is_quarantined(work, failure))
         return QUARANTINE_MS;
     ms = ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
     return ms * 3 / 4 + ms / 2 * spread(work) / 255;
+}
+
+static int say_quarantine(struct tx *tx, const char *loop, const struct work *work,
+                          const struct err *failure, struct err *err)
+{
+    if (is_quarantined(work, failure)) {
+        auto_free char *message =
+            xasprintf("the %s failed %lld times in a row: %s; it tries again in an hour, or when "
+                      "something changes",
+                      loop, (long long)work->attempts + 1, failure->text);
+        return note_quarantine(tx, loop, work->subject, message, QUARANTINE_MS,
+                               work->attempts + 1 == QUARANTINE_AFTER, err);
+    }
+    return work->attempts >= QUARANTINE_AFTER ? clear_quarantine(tx, work->subject, err) : 0;
 }
 
 static int record(struct controller *c, const char *loop, const struct work *work, int64_t again_ms,
@@ -85,7 +106,7 @@ static int record(struct controller *c, const char *loop, const struct work *wor
 {
     auto_tx *tx = NULL;
 
-    if (tx_begin(c->store, TX_OBSERVE, &tx, err))
+    if (tx_begin(c->store, TX_OBSERVE, &tx, err) || say_quarantine(tx, loop, work, failure, err))
         return -1;
     if (failure ? store_fail_work(tx, loop, work, backoff_ms(work, failure), failure->text, err)
                 : store_finish_work(tx, loop, work, again_ms, err))

@@ -1,10 +1,17 @@
 /* A rollout: from a release that is wanted to one that is live, or rejected.
  *
  *     starting ── all instances ready ──► routing ── router acknowledged ──► live
- *        │  │
- *        │  └─ image missing ──► it is built again
+ *        │  │                               │  │
+ *        │  └─ image missing ──► waiting,   │  └─ router away ──► waiting: the time stands still
+ *        │                       while it   │
+ *        │                       is built   └─ refused ──► the live one's routes again, another try
+ *        │
  *        └──── deploy.timeout, or an instance that ended three times ──► rejected: remembered with
  * evidence, the live one never stopped serving
+ *
+ * deploy.timeout is for the whole way, but counts only what the release can be blamed for: time
+ * between two steps, at most STEP_MAX_MS of it (so no downtime of this program), and none while the
+ * router is away or the image is built again.
  *
  * Nothing is kept in memory between steps: where it stands is derived from what the backend and the
  * router say. */
@@ -19,7 +26,13 @@
 #include "store/builds.h"
 #include "store/work.h"
 
-enum { STEP_MAX_MS = 10000, LOOK_MIN_MS = 50, LOOK_MAX_MS = 1000, RESTARTS_MAX = 3 };
+enum {
+    STEP_MAX_MS = 10000,
+    LOOK_MIN_MS = 50,
+    LOOK_MAX_MS = 1000,
+    REFUSED_MIN_MS = 1000,
+    RESTARTS_MAX = 3
+};
 
 static int start(struct sync *s, struct err *err)
 {
@@ -136,26 +149,45 @@ static int reject(struct sync *s, const struct running *run, const char *why, st
 
 /* ---- on the way ---- */
 
-/* An image of this daemon alone that is gone cannot be pulled: its artifact is forgotten and built
- * again, also for an app that is held or whose newer release was rejected. One that is not live is
- * not wanted until then, so that the time of the build does not count for the rollout. */
-int sync_rebuild(struct sync *s, const struct release_row *release, struct err *err)
+static int note_rebuild(struct tx *tx, struct sync *s, const struct running *run,
+                        const struct build_row *build, bool is_building, struct err *err)
 {
-    bool is_live = s->live.id && strcmp(release->id, s->live.id) == 0;
+    auto_free char *message =
+        xasprintf("%s; build %s, which made it, %s%s%s", run->message ? run->message : "gone",
+                  build->id, is_building ? "runs again" : "did not make it again",
+                  build->message ? ": " : "", build->message ? build->message : "");
+    const struct finding finding = { IMAGE_PRESENT, CONDITION_FALSE, "ImageMissing", message, 0,
+                                     NULL };
+    return find_condition(tx, &s->app, &finding, err);
+}
+
+/* An image of this daemon alone that is gone cannot be pulled: the build that made it runs again,
+ * also for an app that is held (that says "not past this", not "without this") or whose newer
+ * release was rejected. A build that then fails is not repeated. */
+int sync_rebuild(struct sync *s, const struct running *run, bool *is_building, struct err *err)
+{
+    const struct release_row *release = run->release;
+    auto_build build = { 0 };
     auto_tx *tx = NULL;
 
+    *is_building = false;
     if (!release->ref || !text_starts(release->ref, "sha256:"))
         return 0;
     if (tx_begin(s->c->store, TX_WRITE, &tx, err) ||
-        store_rebuild_artifact(tx, release->artifact, err) ||
-        (!is_live && !s->app.hold && store_unwant_release(tx, s->app.id, release->id, err)) ||
-        note_event(tx, &s->app, "build", "ImageMissing", NULL, err,
-                   "the image of v%lld is gone; it is built again", (long long)release->number) ||
-        store_add_work(tx, "registrar", s->app.id, 0, err))
+        store_find_build_of(tx, release->artifact, &build, err))
+        return err->class == ERR_NOT_FOUND ? 0 : -1;
+    bool is_new = strcmp(build.state, "succeeded") == 0;
+    bool is_under_way = strcmp(build.state, "queued") == 0 || strcmp(build.state, "running") == 0;
+    if (is_new &&
+        (store_rebuild(tx, build.id, &s->app, release->sha, err) ||
+         note_event(tx, &s->app, "build", "ImageMissing", NULL, err,
+                    "the image of v%lld is gone; it is built again", (long long)release->number) ||
+         store_add_work(tx, "registrar", s->app.id, 0, err)))
         return -1;
-    if (!is_live)
-        sync_again(s, 0); /* the rollout ends */
-    return tx_commit(&tx, err);
+    if (note_rebuild(tx, s, run, &build, is_new || is_under_way, err) || tx_commit(&tx, err))
+        return -1;
+    *is_building = is_new || is_under_way;
+    return 0;
 }
 
 static bool keeps_ending(const struct sync *s, const struct running *run)
@@ -167,52 +199,88 @@ static bool keeps_ending(const struct sync *s, const struct running *run)
     return false;
 }
 
-static int note_step(struct sync *s, const struct running *run, struct err *err)
+/* Where it stands now. The time since the step before counts, unless that was waiting. */
+static int note_step(struct sync *s, const char *step, const char *what, struct err *err)
+{
+    int64_t count_ms = strcmp(s->rollout.step, "waiting") == 0 ? 0 : STEP_MAX_MS;
+    auto_free char *message = xasprintf("v%lld: %s%s%s", (long long)s->wanted.number, step,
+                                        what ? ": " : "", what ? what : "");
+    const struct finding finding = { CONVERGED, CONDITION_FALSE, "RollingOut", message, 0, NULL };
+    auto_tx *tx = NULL;
+
+    if (tx_begin(s->c->store, TX_OBSERVE, &tx, err) ||
+        store_step_rollout(tx, &s->rollout, step, what, count_ms, false, err) ||
+        find_condition(tx, &s->app, &finding, err) || tx_commit(&tx, err))
+        return -1;
+    free(s->rollout.step);
+    s->rollout.step = xstrdup(step);
+    return 0;
+}
+
+static int note_stage(struct sync *s, const struct running *run, struct err *err)
 {
     static const char *const steps[] = { [RELEASE_NO_IMAGE] = "pulling",
                                          [RELEASE_STARTING] = "starting",
                                          [RELEASE_READY] = "routing",
                                          [RELEASE_BROKEN] = "restarting" };
-    auto_free char *message =
-        xasprintf("v%lld: %s%s%s", (long long)s->wanted.number, steps[run->stage],
-                  run->message ? ": " : "", run->message ? run->message : "");
-    const struct finding finding = { CONVERGED, CONDITION_FALSE, "RollingOut", message, 0, NULL };
-    auto_tx *tx = NULL;
-
-    if (tx_begin(s->c->store, TX_OBSERVE, &tx, err) ||
-        store_step_rollout(tx, &s->rollout, steps[run->stage], run->message, STEP_MAX_MS, false,
-                           err) ||
-        find_condition(tx, &s->app, &finding, err))
-        return -1;
-    return tx_commit(&tx, err);
+    return note_step(s, steps[run->stage], run->message, err);
 }
 
 /* Often at first, then less: an app that takes a second to start is noticed within 100 ms, one that
  * takes a minute within a second. */
-static int64_t look_again_ms(const struct sync *s)
+static int64_t look_again_ms(const struct sync *s, int64_t min_ms, int64_t max_ms)
 {
     int64_t ms = s->rollout.elapsed_ms / 10;
-    return ms < LOOK_MIN_MS ? LOOK_MIN_MS : ms < LOOK_MAX_MS ? ms : LOOK_MAX_MS;
+    return ms < min_ms ? min_ms : ms < max_ms ? ms : max_ms;
+}
+
+/* Its instances are ready, but the router did not take its routes. */
+static int not_routed(struct sync *s, struct running *run, const struct err *failure,
+                      int64_t timeout_ms, struct err *err)
+{
+    struct err ignored = { 0 };
+
+    if (!sync_is_refusal(failure)) { /* the back-off is the work queue's */
+        if (note_step(s, "waiting", failure->text, err))
+            return -1;
+        *err = *failure;
+        return -1;
+    }
+    if (note_step(s, "refused", failure->text, err))
+        return -1;
+    sync_route(s, s->live.id ? &s->live : NULL, &ignored); /* else the next step does it */
+    if (s->rollout.elapsed_ms < timeout_ms) {
+        sync_again(s, look_again_ms(s, REFUSED_MIN_MS, STEP_MAX_MS));
+        return 0;
+    }
+    run->reason = "RouteRefused";
+    free(run->message);
+    run->message = xstrdup(failure->text);
+    return reject(s, run, "the router did not take its routes within deploy.timeout", err);
 }
 
 int sync_roll_out(struct sync *s, struct err *err)
 {
-    const struct running *run = sync_find(s, s->wanted.id);
+    struct running *run = sync_find(s, s->wanted.id);
+    struct err failure = { 0 };
     struct deploy_spec deploy;
 
-    if (!s->rollout.id && start(s, err))
+    bool is_building = false;
+
+    if ((!s->rollout.id && start(s, err)) ||
+        (run->stage == RELEASE_NO_IMAGE && sync_rebuild(s, run, &is_building, err)))
         return -1;
-    if (note_step(s, run, err))
+    if (is_building ? note_step(s, "waiting", run->message, err) : note_stage(s, run, err))
         return -1;
-    if (run->stage == RELEASE_READY)
-        return sync_route(s, &s->wanted, err) || go_live(s, err) ? -1 : 0;
     spec_deploy(s->wanted.spec, &deploy);
+    if (run->stage == RELEASE_READY)
+        return sync_route(s, &s->wanted, &failure)
+                   ? not_routed(s, run, &failure, deploy.timeout_ms, err)
+                   : go_live(s, err);
     if (keeps_ending(s, run))
         return reject(s, run, "an instance ended again and again", err);
-    if (s->rollout.elapsed_ms >= deploy.timeout_ms)
+    if (s->rollout.elapsed_ms >= deploy.timeout_ms && !is_building)
         return reject(s, run, "not every instance was ready within deploy.timeout", err);
-    if (run->stage == RELEASE_NO_IMAGE && sync_rebuild(s, &s->wanted, err))
-        return -1;
-    sync_again(s, look_again_ms(s));
+    sync_again(s, look_again_ms(s, LOOK_MIN_MS, LOOK_MAX_MS));
     return 0;
 }

@@ -99,16 +99,30 @@ static char *hash_routes(const struct routes *r)
     return sha256_end(sha);
 }
 
+bool sync_is_refusal(const struct err *failure)
+{
+    return failure->class == ERR_INVALID || failure->class == ERR_CONFLICT;
+}
+
+/* What the router has after a refusal is not what was asked for, nor what was there before: the
+ * hash is one that no routes have. */
 static int note_refused(struct sync *s, const struct err *failure, struct err *err)
 {
-    const struct finding finding = { ROUTE_ACKED,
-                                     CONDITION_FALSE,
-                                     failure->class == ERR_INVALID ? "RouteRefused"
-                                                                   : "RouterNotAcked",
-                                     failure->text,
-                                     1000,
-                                     "rollout" };
-    return note_condition(s->c, &s->app, &finding, err);
+    bool is_refusal = sync_is_refusal(failure);
+    const struct finding finding = {
+        ROUTE_ACKED, CONDITION_FALSE, is_refusal ? "RouteRefused" : "RouterNotAcked", failure->text,
+        1000,        "rollout"
+    };
+    auto_tx *tx = NULL;
+
+    if (tx_begin(s->c->store, TX_OBSERVE, &tx, err) || find_condition(tx, &s->app, &finding, err) ||
+        (is_refusal && store_set_router_hash(tx, s->app.id, "refused", err)))
+        return -1;
+    if (is_refusal) {
+        free(s->app.router_hash);
+        s->app.router_hash = xstrdup("refused");
+    }
+    return tx_commit(&tx, err);
 }
 
 static int next_generation(struct sync *s, struct err *err)
@@ -121,6 +135,14 @@ static int next_generation(struct sync *s, struct err *err)
     return tx_commit(&tx, err);
 }
 
+/* Is there a rollout whose routes the router did not take? Then that is what the condition says,
+ * although the routes of the live release are there. */
+static bool is_waiting(const struct sync *s)
+{
+    const char *step = s->rollout.step;
+    return step && (strcmp(step, "refused") == 0 || strcmp(step, "waiting") == 0);
+}
+
 int sync_find_routed(struct tx *tx, struct sync *s, struct err *err)
 {
     auto_free char *message =
@@ -128,7 +150,7 @@ int sync_find_routed(struct tx *tx, struct sync *s, struct err *err)
     const struct finding finding = {
         ROUTE_ACKED, CONDITION_TRUE, "Acknowledged", message, 0, NULL
     };
-    return s->app.router_hash ? find_condition(tx, &s->app, &finding, err) : 0;
+    return s->app.router_hash && !is_waiting(s) ? find_condition(tx, &s->app, &finding, err) : 0;
 }
 
 static int note_acknowledged(struct sync *s, const char *hash, struct err *err)

@@ -51,6 +51,10 @@ int sync_observe(struct sync *s, struct err *err);
  */
 int sync_route(struct sync *s, const struct release_row *release, struct err *err);
 
+/* routes.c: is the failure of a sync_route about what was asked for, and not about a router that is
+ * away? */
+bool sync_is_refusal(const struct err *failure);
+
 /* routes.c: the condition after a sync_route that succeeded, also one that found the routes there:
  * the answer to the step before may have been lost. */
 int sync_find_routed(struct tx *tx, struct sync *s, struct err *err);
@@ -64,8 +68,8 @@ void sync_drain(struct sync *s);
 
 /* rollout.c: one step from wanted to live. */
 int sync_roll_out(struct sync *s, struct err *err);
-/* rollout.c: an image that is nowhere any more is built again. */
-int sync_rebuild(struct sync *s, const struct release_row *release, struct err *err);
+/* rollout.c: an image that is nowhere any more is built again; *is_building: that is under way. */
+int sync_rebuild(struct sync *s, const struct running *run, bool *is_building, struct err *err);
 /* rollout.c: ends a rollout that is not wanted any more. */
 int sync_supersede(struct sync *s, const char *why, struct err *err);
 

@@ -215,12 +215,13 @@ static int watch_live(struct sync *s, struct err *err)
 {
     enum { STARTING_MS = 250, BROKEN_MS = 2000 };
     const struct running *live = sync_find(s, s->live.id);
+    bool is_building;
 
     if (live && live->stage == RELEASE_STARTING)
         sync_again(s, STARTING_MS);
     else if (live && live->stage != RELEASE_READY)
         sync_again(s, BROKEN_MS);
-    return live && live->stage == RELEASE_NO_IMAGE ? sync_rebuild(s, &s->live, err) : 0;
+    return live && live->stage == RELEASE_NO_IMAGE ? sync_rebuild(s, live, &is_building, err) : 0;
 }
 
 int synchronizer_step(struct controller *c, const char *app_id, int64_t *again_ms, struct err *err)
@@ -243,7 +244,8 @@ int synchronizer_step(struct controller *c, const char *app_id, int64_t *again_m
         return -1;
     if (is_routed && sync_route(&s, routed, &route_failure)) /* as the instances are now */
         is_routed = false;
-    if (!is_routed) {
+    /* a refused live release is no reason to keep back the one that may mend it */
+    if (!is_routed && !(is_rolling_out(&s) && sync_is_refusal(&route_failure))) {
         *err = route_failure;
         return -1;
     }

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "controller/api/resources.h"
 #include "model/spec.h"
+#include "store/sites.h"
 
 enum { NAME_MAX_LEN = 40 };
 
@@ -65,7 +66,8 @@ int agents_delete(struct rpc_call *call, const json_t *params, json_t **result, 
     if (api_caller(call, params, &caller, err) || api_admin(&caller, err) ||
         read_agent(params, &kind, &name, err) ||
         tx_begin(api_controller(call)->store, TX_WRITE, &tx, err) ||
-        store_remove_agent(tx, kind, name, err))
+        store_remove_agent(tx, kind, name, err) ||
+        (strcmp(kind, "ssgen") == 0 && store_forget_served(tx, NULL, name, err)))
         return -1;
     return tx_commit(&tx, err);
 }

@@ -328,6 +328,29 @@ int env_set(struct rpc_call *call, const json_t *params, json_t **result, struct
 
 /* ---- deploy, rollback, hold ---- */
 
+static int retry_if_failed(struct tx *tx, const struct app_row *app, const struct build_row *build,
+                           const char *sha, struct err *err)
+{
+    bool has_failed = strcmp(build->state, "failed") == 0 || strcmp(build->state, "cancelled") == 0;
+    return has_failed ? store_retry_build(tx, build->id, app, sha, err) : 0;
+}
+
+/* A build that did not make again what a release needs. */
+static int retry_rebuild(struct tx *tx, const struct app_row *app, const char *release_id,
+                         struct err *err)
+{
+    auto_release release = { 0 };
+    auto_build build = { 0 };
+
+    if (!release_id)
+        return 0;
+    if (store_get_release(tx, release_id, &release, err))
+        return -1;
+    if (store_find_build_of(tx, release.artifact, &build, err))
+        return err->class == ERR_NOT_FOUND ? 0 : -1;
+    return retry_if_failed(tx, app, &build, release.sha, err);
+}
+
 /* A new try of what failed: the build goes back into the queue, the rejection is forgotten. */
 static int forget_failures(struct tx *tx, struct app_row *app, struct err *err)
 {
@@ -335,13 +358,13 @@ static int forget_failures(struct tx *tx, struct app_row *app, struct err *err)
 
     if (app->wanted_build_id) {
         auto_build build = { 0 };
-        if (store_get_build(tx, app->wanted_build_id, &build, err))
-            return -1;
-        bool has_failed =
-            strcmp(build.state, "failed") == 0 || strcmp(build.state, "cancelled") == 0;
-        if (has_failed && store_retry_build(tx, build.id, app, app->wanted_sha, err))
+        if (store_get_build(tx, app->wanted_build_id, &build, err) ||
+            retry_if_failed(tx, app, &build, app->wanted_sha, err))
             return -1;
     }
+    if (retry_rebuild(tx, app, app->live_release_id, err) ||
+        retry_rebuild(tx, app, app->wanted_release_id, err))
+        return -1;
     return app->wanted_release_id
                ? store_forget_rejection(tx, app->wanted_release_id, &forgotten, err)
                : 0;
@@ -438,9 +461,14 @@ static int place_hold(struct tx *tx, struct app_row *app, const char *reason, bo
 static int take_back(struct tx *tx, const struct app_row *app, const struct release_row *release,
                      struct err *err)
 {
+    auto_build build = { 0 };
+    struct err gone = { 0 };
     bool changed;
 
-    if (!release->ref) {
+    /* one that the janitor has retired and is about to remove is gone already */
+    if (store_find_build_of(tx, release->artifact, &build, &gone) && gone.class != ERR_NOT_FOUND)
+        return *err = gone, -1;
+    if (gone.class) {
         err_set(err, ERR_CONFLICT, "what was built for v%lld is not kept any more",
                 (long long)release->number);
         return err_hint(err, "push its commit again, or raise deploy.keep for the next time");

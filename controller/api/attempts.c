@@ -303,6 +303,22 @@ static int sync_folder(const char *path)
     return fd < 0 || fsync(fd) ? -1 : 0;
 }
 
+/* The name and the artifact appear in one transaction, as the janitor removes both in one: whoever
+ * comes second finds what the first one did. An artifact is young when it was stored again, so the
+ * janitor leaves it for an hour: until then the build has said that it is its own. */
+static int publish_site(struct controller *c, const char *digest, int64_t size, const char *beside,
+                        const char *path, struct err *err)
+{
+    auto_tx *tx = NULL;
+
+    if (tx_begin(c->store, TX_WRITE, &tx, err) ||
+        store_add_artifact(tx, digest, "site", digest, size, err))
+        return -1;
+    if (rename(beside, path) || sync_folder(path))
+        return err_set(err, ERR_INTERNAL, "storing %s", path);
+    return tx_commit(&tx, err);
+}
+
 /* Received beside, verified, synced, renamed: the archive is there whole, or not. */
 static int store_site(struct rpc_call *call, const char *digest, int64_t size, struct err *err)
 {
@@ -319,8 +335,9 @@ static int store_site(struct rpc_call *call, const char *digest, int64_t size, s
     auto_free char *hex = sha256_end(sha);
     if (rc == 0 && (received != size || strcmp(hex, digest + 7) != 0))
         rc = err_set(err, ERR_INVALID, "the site archive is not what its digest says");
-    if (rc == 0 && (fsync(fd) || rename(beside, path) || sync_folder(path)))
-        rc = err_set(err, ERR_INTERNAL, "storing %s", path);
+    if (rc == 0 && fsync(fd))
+        rc = err_set(err, ERR_INTERNAL, "storing %s", beside);
+    rc = rc || publish_site(c, digest, size, beside, path, err) ? -1 : 0;
     if (rc)
         unlink(beside);
     return rc;
@@ -380,7 +397,8 @@ static int read_settlement(const json_t *params, struct settlement *s, struct er
     return 0;
 }
 
-/* A site is only an artifact when its archive is here. */
+/* A site is only an artifact when its archive is here. Looked at within the transaction, because
+ * the janitor removes archives within its own. */
 static int check_artifact(const struct controller *c, const struct settlement *s, struct err *err)
 {
     auto_free char *path =
@@ -419,8 +437,8 @@ int build_settle(struct rpc_call *call, const json_t *params, json_t **result, s
     struct settlement s;
     (void)result;
 
-    if (read_settlement(params, &s, err) || check_artifact(c, &s, err) ||
-        tx_begin(c->store, TX_WRITE, &tx, err) || check_lease(tx, params, &attempt, err) ||
+    if (read_settlement(params, &s, err) || tx_begin(c->store, TX_WRITE, &tx, err) ||
+        check_artifact(c, &s, err) || check_lease(tx, params, &attempt, err) ||
         store_get_build(tx, attempt.build_id, &build, err))
         return -1;
     if (strcmp(attempt.state, s.state) == 0)

@@ -32,9 +32,10 @@ static json_t *make_link(const char *name, const json_t *condition)
                      json_object_get(condition, "next_try_at"));
 }
 
-static json_t *held_link(const json_t *held)
+/* One whose condition is true when something is in the way. */
+static json_t *obstacle(const char *name, const json_t *condition)
 {
-    json_t *link = make_link(HELD, held);
+    json_t *link = make_link(name, condition);
     json_object_set_new(link, "holds", json_false());
     return link;
 }
@@ -64,8 +65,10 @@ int apps_explain(struct rpc_call *call, const json_t *params, json_t **result, s
     if (api_app(call, params, TX_READ, &caller, &tx, &app, err) ||
         store_list_conditions(tx, app.id, &conditions, err))
         return -1;
+    if (find(conditions, QUARANTINED)) /* the links below may be old */
+        json_array_append_new(links, obstacle(QUARANTINED, find(conditions, QUARANTINED)));
     if (app.hold) /* it stands still on purpose: nothing further on can move */
-        json_array_append_new(links, held_link(find(conditions, HELD)));
+        json_array_append_new(links, obstacle(HELD, find(conditions, HELD)));
     for (const char *const *type = condition_chain; *type; type++)
         json_array_append_new(links, make_link(*type, find(conditions, *type)));
     for (size_t i = 0; !first && i < json_array_size(links); i++)

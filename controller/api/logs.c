@@ -1,6 +1,7 @@
-/* apps.logs: what instances print. Each instance has a reader thread (a live source blocks); the
- * feed starts readers for instances that appear while the caller follows, so a `logs -f` goes on
- * over a deploy. */
+/* apps.logs: what instances print. Each instance has a reader thread (a live source blocks), which
+ * ends with the instance. While the caller follows, the feed starts readers for instances that
+ * appear, and anew for those that were started again under their name, so a `logs -f` goes on over
+ * restarts and deploys. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 #include "controller/feeds.h"
 #include "store/instances.h"
 
-enum { READERS_MAX = 200, TAIL_DEFAULT = 100 };
+enum { TAIL_DEFAULT = 100 };
 
 struct logs;
 
@@ -22,7 +23,10 @@ struct reader {
     LIST_ENTRY(reader) link;
     struct logs *logs;
     char *instance;
-    struct thread *thread;
+    int64_t tail, since_ms;
+    int64_t started_ms;    /* which start of the instance is read */
+    bool is_running;       /* until its thread was joined */
+    struct thread *thread; /* NULL: not running */
 };
 
 /* References: one of the feed, one of each reader under way. */
@@ -38,7 +42,12 @@ struct logs {
     int references, running;
 };
 
-static atomic_int reader_count;
+static void free_reader(struct reader *r)
+{
+    LIST_REMOVE(r, link);
+    free(r->instance);
+    free(r);
+}
 
 static void drop(struct logs *l)
 {
@@ -47,12 +56,8 @@ static void drop(struct logs *l)
     pthread_mutex_unlock(&l->lock);
     if (!is_last)
         return;
-    struct reader *r;
-    while ((r = LIST_FIRST(&l->readers))) {
-        LIST_REMOVE(r, link);
-        free(r->instance);
-        free(r);
-    }
+    while (LIST_FIRST(&l->readers))
+        free_reader(LIST_FIRST(&l->readers));
     rpc_call_unref(l->call);
     pthread_mutex_destroy(&l->lock);
     free(l->app_id);
@@ -79,7 +84,8 @@ static int write_line(void *arg, const char *line, size_t len)
                          json_pack("{s:s, s:s}", "instance", r->instance, "line", text), &err);
 }
 
-/* Ends the thread's own bookkeeping on the loop thread, where it can be joined. */
+/* Ends the thread's own bookkeeping on the loop thread, where it can be joined. The feed runs again
+ * after it: the instance may have been started anew meanwhile. */
 static void join_reader(void *arg)
 {
     struct reader *r = arg;
@@ -90,7 +96,11 @@ static void join_reader(void *arg)
     r->thread = NULL;
     pthread_mutex_unlock(&l->lock);
     thread_join(thread);
-    reader_count--;
+    pthread_mutex_lock(&l->lock);
+    r->is_running = false;
+    l->running--;
+    pthread_mutex_unlock(&l->lock);
+    feeds_give_reader(l->c->feeds);
     feeds_kick(l->c->feeds, l->app_id);
     drop(l);
 }
@@ -101,38 +111,72 @@ static void read_main(void *arg)
     struct logs *l = r->logs;
     struct err err = { 0 };
 
-    if (l->c->backend->logs(l->c->backend->self, r->instance, l->tail, l->since_ms, l->follow,
+    if (l->c->backend->logs(l->c->backend->self, r->instance, r->tail, r->since_ms, l->follow,
                             &l->cancelled, write_line, r, &err) &&
         err.class != ERR_STOPPED && err.class != ERR_NOT_FOUND)
         log_warn("reading the log of an instance", S("instance", r->instance), E(&err));
-    pthread_mutex_lock(&l->lock);
-    l->running--;
-    pthread_mutex_unlock(&l->lock);
     loop_post(l->c->loop, join_reader, r);
 }
 
-static bool is_read(struct logs *l, const char *instance)
+static struct reader *find_reader(struct logs *l, const char *instance)
 {
     struct reader *r;
 
     LIST_FOREACH(r, &l->readers, link)
         if (strcmp(r->instance, instance) == 0)
-            return true;
-    return false;
+            return r;
+    return NULL;
 }
 
-static void start_reader(struct logs *l, const char *instance)
+/* With the lock held. */
+static void start_reader(struct logs *l, struct reader *r, const struct instance_row *row)
 {
-    if (is_read(l, instance) || reader_count >= READERS_MAX)
-        return;
-    struct reader *r = xcalloc(1, sizeof *r);
-    *r = (struct reader){ .logs = l, .instance = xstrdup(instance) };
-    reader_count++;
-    pthread_mutex_lock(&l->lock);
-    LIST_INSERT_HEAD(&l->readers, r, link);
+    if (!feeds_take_reader(l->c->feeds))
+        return; /* the next run of the feed tries again */
+    r->started_ms = row->started_at;
+    r->is_running = true;
     l->references++;
     l->running++;
     r->thread = thread_start(read_main, r);
+}
+
+static void read_instance(struct logs *l, const struct instance_row *row)
+{
+    pthread_mutex_lock(&l->lock);
+    struct reader *r = find_reader(l, row->name);
+    if (!r) {
+        r = xcalloc(1, sizeof *r);
+        *r = (struct reader){ .logs = l,
+                              .instance = xstrdup(row->name),
+                              .tail = l->tail,
+                              .since_ms = l->since_ms,
+                              .started_ms = -1 };
+        LIST_INSERT_HEAD(&l->readers, r, link);
+    } else if (l->follow && !r->is_running && r->started_ms >= 0 &&
+               row->started_at > r->started_ms) { /* all that it says since this start */
+        r->tail = -1;
+        r->since_ms = row->started_at;
+        r->started_ms = -1;
+    }
+    if (r->started_ms < 0)
+        start_reader(l, r, row);
+    pthread_mutex_unlock(&l->lock);
+}
+
+/* Readers that ended, of instances that are gone. */
+static void forget_gone(struct logs *l, const struct instance_list *list)
+{
+    struct reader *r, *next;
+
+    pthread_mutex_lock(&l->lock);
+    for (r = LIST_FIRST(&l->readers); r; r = next) {
+        bool is_there = r->is_running;
+        next = LIST_NEXT(r, link);
+        for (size_t i = 0; i < list->count; i++)
+            is_there = is_there || strcmp(list->items[i].name, r->instance) == 0;
+        if (!is_there)
+            free_reader(r);
+    }
     pthread_mutex_unlock(&l->lock);
 }
 
@@ -154,8 +198,9 @@ static enum pump_result pump(struct rpc_call *call, void *arg)
         bool is_wanted = (!l->process || strcmp(l->process, row->process) == 0) &&
                          (!l->only || strcmp(l->only, row->name) == 0);
         if (is_wanted && strcmp(row->state, "missing") != 0 && strcmp(row->state, "created") != 0)
-            start_reader(l, row->name);
+            read_instance(l, row);
     }
+    forget_gone(l, &list);
     pthread_mutex_lock(&l->lock);
     bool is_over = !l->follow && l->running == 0;
     pthread_mutex_unlock(&l->lock);
@@ -178,8 +223,8 @@ int apps_logs(struct rpc_call *call, const json_t *params, json_t **result, stru
         api_app(call, params, TX_READ, &caller, &tx, &app, err))
         return -1;
     tx_rollback(&tx);
-    if (reader_count >= READERS_MAX)
-        return err_set(err, ERR_EXHAUSTED, "%d logs are being read already", READERS_MAX);
+    if (feeds_readers(api_controller(call)->feeds) >= FEEDS_READERS_MAX)
+        return err_set(err, ERR_EXHAUSTED, "%d logs are being read already", FEEDS_READERS_MAX);
     struct logs *l = xcalloc(1, sizeof *l);
     *l = (struct logs){ .c = api_controller(call),
                         .call = rpc_call_ref(call),
@@ -196,10 +241,10 @@ int apps_logs(struct rpc_call *call, const json_t *params, json_t **result, stru
     return RPC_LATER;
 }
 
-void api_logs_end(struct loop *loop)
+void api_logs_end(struct controller *c)
 {
-    while (reader_count > 0) {
-        loop_drain(loop);
+    while (feeds_readers(c->feeds) > 0) {
+        loop_drain(c->loop);
         usleep(1000);
     }
 }

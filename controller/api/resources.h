@@ -72,6 +72,6 @@ int api_add_repository(struct controller *c, struct tx *tx, const struct project
 
 /* Waits for the readers of instances' logs to end, after work_stop and rpc_server_stop; loop
  * thread. */
-void api_logs_end(struct loop *loop);
+void api_logs_end(struct controller *c);
 
 #endif

@@ -161,6 +161,14 @@ int store_set_overlay(struct tx *tx, const char *id, const json_t *overlay, cons
     return store_add_work(tx, "registrar", id, 0, err);
 }
 
+int store_trim_specs(struct tx *tx, int64_t keep, struct err *err)
+{
+    return sql_run(tx, err,
+                   "DELETE FROM app_specs WHERE generation <= (SELECT a.generation - ? FROM apps a "
+                   "WHERE a.id = app_specs.app_id)",
+                   N(keep));
+}
+
 int store_set_running(struct tx *tx, const char *id, bool running, struct err *err)
 {
     if (sql_run(tx, err, "UPDATE apps SET running = ? WHERE id = ?", N(running), T(id)))
@@ -194,14 +202,6 @@ int store_set_wanted(struct tx *tx, const char *id, int64_t generation, const ch
                    "UPDATE apps SET observed_generation = ?, wanted_sha = ?, wanted_build_id = ?, "
                    "wanted_release_id = ? WHERE id = ?",
                    N(generation), T(sha), T(build_id), T(release_id), T(id));
-}
-
-int store_unwant_release(struct tx *tx, const char *id, const char *release_id, struct err *err)
-{
-    return sql_run(tx, err,
-                   "UPDATE apps SET wanted_release_id = live_release_id WHERE id = ? AND "
-                   "wanted_release_id = ?",
-                   T(id), T(release_id));
 }
 
 int store_set_live(struct tx *tx, const char *id, const char *release_id, struct err *err)
@@ -271,6 +271,13 @@ int store_apps_on_ref(struct tx *tx, const char *repository_id, const char *ref,
     return row_ids(tx, list, err,
                    "SELECT id FROM apps WHERE repository_id = ? AND ref = ? ORDER BY id",
                    ARGS(T(repository_id), T(ref)));
+}
+
+int store_apps_of_subject(struct tx *tx, const char *subject, struct id_list *list, struct err *err)
+{
+    return row_ids(tx, list, err,
+                   "SELECT id FROM apps WHERE id = ?1 OR repository_id = ?1 ORDER BY id",
+                   ARGS(T(subject)));
 }
 
 int store_apps_of_build(struct tx *tx, const char *build_id, struct id_list *list, struct err *err)

@@ -32,6 +32,8 @@ int store_list_apps(struct tx *tx, const char *project_id, const char *after, in
 /* A new spec revision; *generation is its number. */
 int store_set_overlay(struct tx *tx, const char *id, const json_t *overlay, const char *author,
                       int64_t *generation, struct err *err);
+/* Revisions older than the newest `keep` of an app go. */
+int store_trim_specs(struct tx *tx, int64_t keep, struct err *err);
 int store_set_running(struct tx *tx, const char *id, bool running, struct err *err);
 int store_set_app_ref(struct tx *tx, const char *id, const char *ref, struct err *err);
 int store_set_hold(struct tx *tx, const char *id, const json_t *hold,
@@ -42,9 +44,6 @@ int store_remove_app(struct tx *tx, const char *id, struct err *err);
 /* What the registrar found out. NULL members are stored as NULL. */
 int store_set_wanted(struct tx *tx, const char *id, int64_t generation, const char *sha,
                      const char *build_id, const char *release_id, struct err *err);
-/* What is live is wanted again, until the registrar finds what should be. Nothing happens when
- * another release is wanted by now. */
-int store_unwant_release(struct tx *tx, const char *id, const char *release_id, struct err *err);
 int store_set_live(struct tx *tx, const char *id, const char *release_id, struct err *err);
 int store_next_router_generation(struct tx *tx, const char *id, int64_t *generation,
                                  struct err *err);
@@ -61,6 +60,9 @@ int store_add_moving(struct tx *tx, struct err *err);
 
 int store_apps_on_ref(struct tx *tx, const char *repository_id, const char *ref,
                       struct id_list *list, struct err *err);
+/* What a subject of the work queue is about: the app, or the apps of the repository. */
+int store_apps_of_subject(struct tx *tx, const char *subject, struct id_list *list,
+                          struct err *err);
 int store_apps_of_build(struct tx *tx, const char *build_id, struct id_list *list, struct err *err);
 
 /* Takes host and path for the app. ERR_EXISTS names the host when another app has it, or an app of

@@ -23,9 +23,11 @@ static const struct row_field fields[] = {
     TEXT(cancel),      TEXT(artifact),      NUMBER(attempts),
     NUMBER(queued_at), NUMBER(ended_at),    { ROW_JSON, offsetof(struct build_row, spec) },
 };
-#define SELECT                                                                                 \
-    "SELECT id, key, project_id, app_id, repository_id, sha, state, reason, message, cancel, " \
-    "artifact, attempts, "                                                                     \
+/* The column `artifact` outlives a build that is made again; what is said of it does not. */
+#define ARTIFACT "CASE WHEN state = 'succeeded' THEN artifact END"
+#define SELECT                                                                         \
+    "SELECT id, key, project_id, app_id, repository_id, sha, state, reason, message, " \
+    "cancel, " ARTIFACT ", attempts, "                                                 \
     "queued_at, ended_at, spec FROM builds "
 
 void build_row_done(struct build_row *build)
@@ -61,16 +63,17 @@ int store_get_build(struct tx *tx, const char *id, struct build_row *build, stru
                     ARGS(T(id)));
 }
 
-#define SHOWN                                                                                     \
-    "SELECT b.id, a.name AS app, p.name AS project, b.sha AS \"commit\", b.key, b.state, "        \
-    "b.reason, b.message, "                                                                       \
-    "b.artifact, b.created_at, b.queued_at, b.started_at, b.ended_at, "                           \
-    "(SELECT json_group_array(json_object('id', t.id, 'number', t.number, 'builder', t.builder, " \
-    "'state', t.state, "                                                                          \
-    "'reason', t.reason, 'log_size', t.log_size, 'started_at', strftime('%Y-%m-%dT%H:%M:%fZ', "   \
-    "t.started_at / 1000.0, 'unixepoch'), 'ended_at', strftime('%Y-%m-%dT%H:%M:%fZ', t.ended_at " \
-    "/ 1000.0, 'unixepoch'))) "                                                                   \
-    "FROM build_attempts t WHERE t.build_id = b.id) AS \"attempts:json\" "                        \
+#define SHOWN                                                                                      \
+    "SELECT b.id, a.name AS app, p.name AS project, b.sha AS \"commit\", b.key, b.state, "         \
+    "b.reason, b.message, "                                                                        \
+    "CASE WHEN b.state = 'succeeded' THEN b.artifact END AS artifact, b.created_at, b.queued_at, " \
+    "b.started_at, b.ended_at, "                                                                   \
+    "(SELECT json_group_array(json_object('id', t.id, 'number', t.number, 'builder', t.builder, "  \
+    "'state', t.state, "                                                                           \
+    "'reason', t.reason, 'log_size', t.log_size, 'started_at', strftime('%Y-%m-%dT%H:%M:%fZ', "    \
+    "t.started_at / 1000.0, 'unixepoch'), 'ended_at', strftime('%Y-%m-%dT%H:%M:%fZ', t.ended_at "  \
+    "/ 1000.0, 'unixepoch'))) "                                                                    \
+    "FROM build_attempts t WHERE t.build_id = b.id) AS \"attempts:json\" "                         \
     "FROM builds b LEFT JOIN apps a ON a.id = b.app_id JOIN projects p ON p.id = b.project_id "
 
 int store_show_build(struct tx *tx, const char *id, json_t **build, struct err *err)
@@ -98,7 +101,7 @@ int store_requeue_build(struct tx *tx, const char *id, struct err *err)
 {
     if (sql_run(tx, err,
                 "UPDATE builds SET state = 'queued', reason = NULL, message = NULL, cancel = NULL, "
-                "artifact = NULL, queued_at = ?, started_at = NULL, ended_at = NULL WHERE id = ?",
+                "queued_at = ?, started_at = NULL, ended_at = NULL WHERE id = ?",
                 N(tx_now(tx)), T(id)))
         return -1;
     return store_add_work(tx, "dispatcher", "queue", 0, err);
@@ -115,13 +118,27 @@ int store_retry_build(struct tx *tx, const char *id, const struct app_row *app, 
     return store_requeue_build(tx, id, err);
 }
 
+/* What was made again keeps the name under which releases know it, also when other bytes came out:
+ * it runs as what was made last. */
+static int rename_artifact(struct tx *tx, const char *build_id, const char *made, struct err *err)
+{
+    if (sql_run(tx, err,
+                "UPDATE artifacts SET (ref, size, created_at) = (SELECT ref, size, created_at FROM "
+                "artifacts WHERE digest = ?1) WHERE digest <> ?1 AND digest = (SELECT artifact "
+                "FROM builds WHERE id = ?2)",
+                T(made), T(build_id)))
+        return -1;
+    return sql_changes(tx) ? store_remove_retired_artifact(tx, made, err) : 0;
+}
+
 int store_end_build(struct tx *tx, const char *id, const char *state, const char *reason,
                     const char *message, const char *artifact, struct err *err)
 {
     if (sql_run(tx, err,
-                "UPDATE builds SET state = ?, reason = ?, message = ?, artifact = ?, ended_at = ? "
-                "WHERE id = ?",
-                T(state), T(reason), T(message), T(artifact), N(tx_now(tx)), T(id)))
+                "UPDATE builds SET state = ?, reason = ?, message = ?, artifact = ifnull(artifact, "
+                "?), ended_at = ? WHERE id = ?",
+                T(state), T(reason), T(message), T(artifact), N(tx_now(tx)), T(id)) ||
+        (artifact && rename_artifact(tx, id, artifact, err)))
         return -1;
     return store_add_work_for_build(tx, "registrar", id, err);
 }
@@ -219,7 +236,8 @@ int store_add_attempt(struct tx *tx, const struct build_row *build, const char *
             tx, err,
             "INSERT INTO build_attempts (id, build_id, number, builder, lease_hash, state, "
             "started_at) VALUES (?1, ?2, "
-            "1 + (SELECT count(*) FROM build_attempts WHERE build_id = ?2), ?3, ?4, 'running', ?5)",
+            "1 + (SELECT ifnull(max(number), 0) FROM build_attempts WHERE build_id = ?2), ?3, ?4, "
+            "'running', ?5)",
             T(id), T(build->id), T(builder), T(lease_hash), N(tx_now(tx))) ||
         store_add_work_for_build(tx, "registrar", build->id, err))
         return -1;
@@ -252,6 +270,22 @@ int store_end_attempt(struct tx *tx, const char *id, const char *state, const ch
 int store_running_attempts(struct tx *tx, struct id_list *list, struct err *err)
 {
     return row_ids(tx, list, err, "SELECT id FROM build_attempts WHERE state = 'running'", ARGS());
+}
+
+int store_old_attempts(struct tx *tx, int64_t keep, int64_t limit, struct id_list *list,
+                       struct err *err)
+{
+    return row_ids(tx, list, err,
+                   "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY build_id ORDER BY "
+                   "number DESC) AS place FROM build_attempts WHERE build_id IN (SELECT build_id "
+                   "FROM build_attempts GROUP BY build_id HAVING count(*) > ?1)) WHERE place > ?1 "
+                   "LIMIT ?2",
+                   ARGS(N(keep), N(limit)));
+}
+
+int store_remove_attempt(struct tx *tx, const char *id, struct err *err)
+{
+    return sql_run(tx, err, "DELETE FROM build_attempts WHERE id = ?", T(id));
 }
 
 /* ---- artifacts ---- */
@@ -294,22 +328,24 @@ int store_remove_retired_artifact(struct tx *tx, const char *digest, struct err 
                    T(digest));
 }
 
-int store_remove_artifact(struct tx *tx, const char *digest, struct err *err)
+int store_find_build_of(struct tx *tx, const char *artifact, struct build_row *build,
+                        struct err *err)
 {
-    return sql_run(tx, err, "DELETE FROM artifacts WHERE digest = ?", T(digest));
+    return row_find(tx, err, "build", fields, countof(fields), build,
+                    SELECT "WHERE artifact = ? ORDER BY state IN ('queued', 'running') DESC, id "
+                           "DESC LIMIT 1",
+                    ARGS(T(artifact)));
 }
 
-int store_rebuild_artifact(struct tx *tx, const char *digest, struct err *err)
+int store_rebuild(struct tx *tx, const char *id, const struct app_row *app, const char *sha,
+                  struct err *err)
 {
-    if (sql_run(tx, err,
-                "UPDATE builds SET state = 'queued', reason = 'ImageMissing', "
-                "message = 'the image that it made before is gone', cancel = NULL, "
-                "artifact = NULL, attempts = 0, queued_at = ?, started_at = NULL, ended_at = NULL "
-                "WHERE id = (SELECT max(id) FROM builds WHERE artifact = ?)",
-                N(tx_now(tx)), T(digest)) ||
-        store_remove_artifact(tx, digest, err))
+    if (store_retry_build(tx, id, app, sha, err))
         return -1;
-    return store_add_work(tx, "dispatcher", "queue", 0, err);
+    return sql_run(tx, err,
+                   "UPDATE builds SET reason = 'ImageMissing', message = 'the image that it made "
+                   "before is gone' WHERE id = ?",
+                   T(id));
 }
 
 /* An app keeps the artifacts of its live and wanted release, of the build that it wants, and of the

@@ -12,7 +12,7 @@ enum { BUILD_ATTEMPTS_MAX = 3 };
 
 struct build_row {
     char *id, *key, *project_id, *app_id, *repository_id, *sha, *state, *reason, *message, *cancel,
-        *artifact;
+        *artifact; /* NULL unless it succeeded, and what it made is kept */
     int64_t attempts, queued_at, ended_at;
     json_t *spec; /* the build part */
 };
@@ -69,6 +69,10 @@ int store_last_attempt(struct tx *tx, const char *build_id, struct attempt_row *
                        struct err *err);
 int store_end_attempt(struct tx *tx, const char *id, const char *state, const char *reason,
                       const char *message, int64_t log_size, struct err *err);
+/* Beyond the newest `keep` of their build; a build that is retried for years has many. */
+int store_old_attempts(struct tx *tx, int64_t keep, int64_t limit, struct id_list *list,
+                       struct err *err);
+int store_remove_attempt(struct tx *tx, const char *id, struct err *err);
 int store_running_attempts(struct tx *tx, struct id_list *list, struct err *err);
 
 int store_add_artifact(struct tx *tx, const char *digest, const char *kind, const char *ref,
@@ -86,10 +90,14 @@ int store_get_artifact(struct tx *tx, const char *digest, struct artifact_row *a
 int store_retire_artifact(struct tx *tx, const char *digest, bool *retired, struct err *err);
 /* Unless a build made it again since. */
 int store_remove_retired_artifact(struct tx *tx, const char *digest, struct err *err);
-/* The artifact is gone: its builds keep their rows, but will be built again when wanted. */
-int store_remove_artifact(struct tx *tx, const char *digest, struct err *err);
-/* The same, and the newest of its builds is queued at once. */
-int store_rebuild_artifact(struct tx *tx, const char *digest, struct err *err);
+/* The build that made an artifact, or that makes it again: then it is queued, runs, or has ended
+ * badly. ERR_NOT_FOUND: retired. */
+int store_find_build_of(struct tx *tx, const char *artifact, struct build_row *build,
+                        struct err *err);
+/* What it made is gone: queued, to make it again, from the commit of a release that needs it. The
+ * artifact keeps its digest, whatever comes out. */
+int store_rebuild(struct tx *tx, const char *id, const struct app_row *app, const char *sha,
+                  struct err *err);
 /* Artifacts that no app keeps (of the releases of one app, or of all: NULL): neither live, wanted,
  * nor among the last deploy.keep releases that were live. Older than an hour. */
 int store_unkept_artifacts(struct tx *tx, const char *app_id, int64_t limit, struct id_list *list,

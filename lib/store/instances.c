@@ -55,6 +55,7 @@ int store_app_instances(struct tx *tx, const char *app_id, struct instance_list 
 
 int store_put_instance(struct tx *tx, const struct instance_row *i, struct err *err)
 {
+    sql_note_events(tx); /* who follows logs reads those of this one, too */
     if (sql_run(
             tx, err,
             "INSERT INTO instances (name, app_id, release_id, process, state, address, number, "

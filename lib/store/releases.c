@@ -133,6 +133,34 @@ int store_list_releases(struct tx *tx, const char *app_id, int64_t before, int64
         ARGS(T(app_id), N(before), N(limit)));
 }
 
+/* The number of a release that is made next is one above the highest, so that one stays. Who was
+ * live is counted apart: many pushes that were rejected leave those one may want to go back to. */
+#define OLD_RELEASES                                                                             \
+    "SELECT o.id FROM (SELECT r.id, r.app_id, r.number, row_number() OVER (PARTITION BY "        \
+    "r.app_id, r.state = 'retired' ORDER BY ifnull(r.live_at, r.created_at) DESC, r.number "     \
+    "DESC) AS place FROM releases r WHERE r.app_id IN (SELECT app_id FROM releases GROUP BY "    \
+    "app_id HAVING count(*) > ?1)) o JOIN apps a ON a.id = o.app_id WHERE o.place > ?1 AND "     \
+    "o.id IS NOT a.live_release_id AND o.id IS NOT a.wanted_release_id AND NOT EXISTS (SELECT "  \
+    "1 FROM rollouts WHERE app_id = a.id AND state = 'running' AND release_id = o.id) AND NOT "  \
+    "EXISTS (SELECT 1 FROM instances WHERE app_id = a.id AND release_id = o.id) AND o.number < " \
+    "(SELECT max(number) FROM releases WHERE app_id = a.id) LIMIT ?2"
+
+#define OLD_ROLLOUTS                                                                             \
+    "SELECT id FROM (SELECT id, state, row_number() OVER (PARTITION BY app_id ORDER BY id DESC)" \
+    " AS place FROM rollouts WHERE app_id IN (SELECT app_id FROM rollouts GROUP BY app_id "      \
+    "HAVING count(*) > ?1)) WHERE place > ?1 AND state <> 'running' LIMIT ?2"
+
+int store_trim_releases(struct tx *tx, int64_t keep, int64_t limit, bool *more, struct err *err)
+{
+    if (sql_run(tx, err, "DELETE FROM releases WHERE id IN (" OLD_RELEASES ")", N(keep), N(limit)))
+        return -1;
+    bool more_releases = sql_changes(tx) >= limit;
+    if (sql_run(tx, err, "DELETE FROM rollouts WHERE id IN (" OLD_ROLLOUTS ")", N(keep), N(limit)))
+        return -1;
+    *more = more_releases || sql_changes(tx) >= limit;
+    return 0;
+}
+
 /* ---- rollouts ---- */
 
 static const struct row_field rollout_fields[] = {

@@ -41,6 +41,12 @@ int store_show_release(struct tx *tx, const char *app_id, int64_t number, json_t
 int store_list_releases(struct tx *tx, const char *app_id, int64_t before, int64_t limit,
                         json_t **releases, struct err *err);
 
+/* Old ones go: beyond the newest `keep` of an app's that were live, and of its others. Never one
+ * that is live, wanted or rolling out, that has instances, or that has the highest number. Their
+ * rollouts go with them, and all but the newest `keep` rollouts of an app. *more: there are more
+ * than `limit`. */
+int store_trim_releases(struct tx *tx, int64_t keep, int64_t limit, bool *more, struct err *err);
+
 struct rollout_row {
     char *id, *app_id, *release_id, *from_id, *state, *step;
     char *message; /* the last thing that was in its way, or NULL */

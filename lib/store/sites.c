@@ -93,6 +93,13 @@ int store_forget_served(struct tx *tx, const char *digest, const char *agent, st
                    T(agent), T(digest));
 }
 
+int store_trim_served(struct tx *tx, struct err *err)
+{
+    return sql_run(tx, err,
+                   "DELETE FROM sites_served WHERE NOT EXISTS (SELECT 1 FROM artifacts f WHERE "
+                   "f.digest = sites_served.digest)");
+}
+
 int store_count_served(struct tx *tx, const char *digest, int64_t *count, char **problem,
                        struct err *err)
 {

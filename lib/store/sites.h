@@ -24,6 +24,8 @@ int store_note_served(struct tx *tx, const char *digest, const char *agent, cons
                       const char *message, struct err *err);
 int store_forget_served(struct tx *tx, const char *digest, const char *agent,
                         struct err *err); /* digest NULL: all of the agent */
+/* Of archives that are not kept any more: said by agents that have not come back since. */
+int store_trim_served(struct tx *tx, struct err *err);
 /* How many agents serve a site; *problem (may be NULL) is what the last failing one said, "reason:
  * message", or NULL. */
 int store_count_served(struct tx *tx, const char *digest, int64_t *count, char **problem,

@@ -91,7 +91,7 @@ CREATE INDEX apps_by_build ON apps (wanted_build_id);
 CREATE INDEX apps_unobserved ON apps (id) WHERE generation <> observed_generation;
 CREATE INDEX apps_moving ON apps (id) WHERE wanted_release_id IS NOT live_release_id;
 
--- Append-only: the overlay document of each generation.
+-- The overlay document of each generation; old ones go.
 CREATE TABLE app_specs (
     app_id     TEXT NOT NULL REFERENCES apps ON DELETE CASCADE,
     generation INTEGER NOT NULL,

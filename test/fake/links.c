@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/work.h"
 #include "controller/api/api.h"
+#include "controller/api/resources.h"
 #include "controller/builders.h"
 #include "controller/feeds.h"
 
@@ -147,6 +148,7 @@ void links_stop(struct links *l)
     thread_join(l->thread);
     pool_stop(l->pool);
     pool_stop(l->bulk);
+    api_logs_end(&l->w->c);
     feeds_free(l->w->c.feeds);
     l->w->c.feeds = NULL;
     builders_free(l->w->c.builders); /* the calls that it holds need the loop */
@@ -192,6 +194,16 @@ int links_build(struct links *l, const char *method, json_t *params, json_t **re
 
     link_builder(l);
     return rpc_client_call(l->builder, method, taken, LIMIT_MS, result, err);
+}
+
+struct rpc_exchange *links_upload(struct links *l, const char *method, const json_t *params)
+{
+    struct rpc_exchange *x = NULL;
+    struct err err = { 0 };
+
+    link_builder(l);
+    world_must(rpc_client_open(l->builder, method, params, LIMIT_MS, &x, &err), &err, method);
+    return x;
 }
 
 struct rpc_exchange *links_lease(struct links *l)

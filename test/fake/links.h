@@ -19,6 +19,7 @@ struct rpc_exchange *links_open(struct links *l, const char *method, json_t *par
 /* The builder b1: linked from its first word on, until it is lost. */
 int links_build(struct links *l, const char *method, json_t *params, json_t **result,
                 struct err *err);
+struct rpc_exchange *links_upload(struct links *l, const char *method, const json_t *params);
 struct rpc_exchange *links_lease(struct links *l); /* a free slot, known to the controller */
 void links_lose_builder(struct links *l);
 

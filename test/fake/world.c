@@ -78,6 +78,7 @@ struct world *world_new(void)
                                     .lease_grace_ms = 1000,
                                     .log_max = 1 << 20,
                                     .builds_keep = 3,
+                                    .releases_keep = 100,
                                     .events_keep = 1000 };
     outside_init(w);
     w->c = (struct controller){ .config = &w->config,
@@ -172,8 +173,9 @@ static bool build_one(struct world *w)
     if (tx_begin(w->c.store, TX_WRITE, &tx, &err) || store_next_build(tx, &build, &err))
         return false;
     bool is_site = strcmp(json_string_value(json_object_get(build.spec, "output")), "site") == 0;
-    auto_free char *digest = xasprintf("sha256:%s", build.key);
     int rc = store_add_attempt(tx, &build, "b1", "hash", &attempt, &err);
+    bool differs = w->rebuilds_differ && attempt.number > 1;
+    auto_free char *digest = xasprintf("sha256:%s%s", build.key, differs ? "-again" : "");
     if (rc == 0 && w->build_fails)
         rc = store_end_attempt(tx, attempt.id, "failed", w->build_fails, "it broke", 0, &err) ||
              store_end_build(tx, build.id, "failed", w->build_fails, "it broke", NULL, &err);
@@ -182,7 +184,8 @@ static bool build_one(struct world *w)
              store_end_attempt(tx, attempt.id, "succeeded", NULL, NULL, 0, &err) ||
              store_end_build(tx, build.id, "succeeded", "Built", NULL, digest, &err);
     world_must(rc || tx_commit(&tx, &err), &err, "building");
-    world_image(w, digest)->is_missing = false;
+    if (!w->build_fails)
+        world_image(w, digest)->is_missing = false;
     return true;
 }
 

@@ -78,11 +78,12 @@ struct world {
 
     /* faults */
     bool backend_away, router_away, router_refuses, remote_away;
-    bool image_in_use;                                    /* no image can be removed */
-    const char *unremovable;                              /* the container that cannot be removed */
-    int64_t start_ms;                                     /* until an instance is ready */
-    int64_t in_flight;                                    /* requests on every instance */
-    size_t calls;                                         /* to the outside, so far */
+    bool image_in_use;        /* no image can be removed */
+    const char *unremovable;  /* the container that cannot be removed */
+    const char *refused_host; /* left out of what the router takes, as HAProxy does it */
+    int64_t start_ms;         /* until an instance is ready */
+    int64_t in_flight;        /* requests on every instance */
+    size_t calls;             /* to the outside, so far */
     void (*meanwhile)(struct world *w, const char *call); /* what others do during a call */
     struct {
         size_t at;            /* which call; 0: none */
@@ -93,6 +94,7 @@ struct world {
     /* plays builder */
     bool has_builder;
     const char *build_fails; /* reason; NULL: builds succeed */
+    bool rebuilds_differ;    /* the same build made again has other bytes */
 
     /* what was seen */
     size_t tidied;             /* repositories */

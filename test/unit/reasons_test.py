@@ -17,7 +17,7 @@ SKIPPED = {"controller/backend/docker/body.c", "controller/backend/docker/contai
 DOCKER = {"Cmd", "Config", "Digest", "Entrypoint", "Id", "Image", "Labels", "Name", "Names", "NetworkDisabled", "NetworkSettings", "Networks",
           "RepoDigests", "Size", "State", "WorkingDir"}
 FILES = {"Dockerfile", "Procfile"}
-TYPES = {"BuildReady", "Converged", "Held", "ImagePresent", "InstancesReady", "RouteAcked", "SourceReady", "SpecValid"}
+TYPES = {"BuildReady", "Converged", "Held", "ImagePresent", "InstancesReady", "Quarantined", "RouteAcked", "SourceReady", "SpecValid"}
 COMMENT = re.compile(r"/\*.*?\*/", re.S)
 WORD = re.compile(r'"([A-Z][a-z]+(?:[A-Z]+[a-z]*)*)"')
 

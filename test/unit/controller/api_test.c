@@ -4,9 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/digest.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "controller/feeds.h"
+#include "controller/files.h"
 #include "links.h"
+#include "store/builds.h"
 
 enum { MINUTE = 60000, HOUR = 60 * MINUTE };
 
@@ -162,6 +166,26 @@ static void test_a_retry_forgets_the_rejection(void **state)
     expect(s->w, LIVE_NUMBER, "1");
 }
 
+static void test_what_is_put_aside_is_explained(void **state)
+{
+    struct scene *s = *state;
+    json_auto_t *found = NULL;
+
+    push(s, 'a', web);
+    s->w->fail.class = ERR_INTERNAL;
+    for (int i = 0; i < 5; i++) {
+        s->w->fail.at = s->w->calls + 1;
+        world_kick(s->w, "synchronizer", s->id);
+        world_turn(s->w);
+    }
+    world_must(links_ask(s->l, "apps.explain", json_pack("{s:s}", "app", "hello"), &found, &s->err),
+               &s->err, "explaining");
+    const json_t *first = json_object_get(found, "first");
+    assert_string_equal(json_string_value(json_object_get(first, "name")), "Quarantined");
+    assert_true(json_is_false(json_object_get(first, "holds")));
+    assert_true(json_is_string(json_object_get(first, "next_try_at")));
+}
+
 static void test_settings_there_and_back(void **state)
 {
     struct scene *s = *state;
@@ -174,6 +198,59 @@ static void test_settings_there_and_back(void **state)
     world_run(s->w, MINUTE);
     expect(s->w, LIVE_NUMBER, "1"); /* the first release itself */
     expect(s->w, "SELECT count(*) FROM build_attempts", "1");
+}
+
+/* ---- logs ---- */
+
+static void expect_line(struct scene *s, struct rpc_exchange *x, const char *expected)
+{
+    struct rpc_item item = { 0 };
+
+    feeds_kick(s->w->c.feeds, NULL); /* the program does that after each commit */
+    assert_int_equal(rpc_exchange_read(x, 20000, &item, &s->err), 1);
+    const char *line = json_string_value(json_object_get(item.json, "line"));
+    assert_non_null(line);
+    assert_string_equal(line, expected);
+    rpc_item_done(&item);
+}
+
+static void wait_for_readers(struct scene *s)
+{
+    while (feeds_readers(s->w->c.feeds) > 0)
+        links_wait(s->l, "SELECT 1");
+}
+
+static void test_following_logs_over_restarts_and_deploys(void **state)
+{
+    struct scene *s = *state;
+
+    push(s, 'a', web);
+    auto_rpc_exchange *x = links_open(
+        s->l, "apps.logs", json_pack("{s:s, s:i, s:b}", "app", "hello", "tail", 7, "follow", 1));
+    expect_line(s, x, "default-hello-web-v1-1, tail 7, since 0");
+    wait_for_readers(s);
+    feeds_kick(s->w->c.feeds, NULL); /* nothing new: no line */
+    s->w->containers[0].state = INSTANCE_EXITED;
+    world_kick(s->w, "synchronizer", s->id);
+    world_run(s->w, MINUTE);
+    auto_free char *again = world_ask(
+        s->w, "SELECT name || ', tail -1, since ' || started_at FROM instances WHERE restarts = 1");
+    expect_line(s, x, again);
+    wait_for_readers(s);
+    push(s, 'b', web);
+    expect_line(s, x, "default-hello-web-v2-1, tail 7, since 0");
+    wait_for_readers(s);
+}
+
+static void test_logs_end_when_nobody_follows(void **state)
+{
+    struct scene *s = *state;
+
+    push(s, 'a', web);
+    auto_rpc_exchange *x =
+        links_open(s->l, "apps.logs", json_pack("{s:s, s:i}", "app", "hello", "tail", 7));
+    expect_line(s, x, "default-hello-web-v1-1, tail 7, since 0");
+    world_must(rpc_exchange_result(x, NULL, &s->err), &s->err, "reading logs");
 }
 
 /* ---- a push to a repository here ---- */
@@ -266,6 +343,68 @@ static void test_lease_and_result(void **state)
     expect(s->w, LIVE_NUMBER, "1");
 }
 
+static void store_archive(struct scene *s, const json_t *leased, const char *hex)
+{
+    json_auto_t *params =
+        json_pack("{s:O, s:O, s:s, s:i}", "attempt", json_object_get(leased, "attempt"), "lease",
+                  json_object_get(leased, "lease"), "sha256", hex, "size", 3);
+    auto_rpc_exchange *x = links_upload(s->l, "build.site", params);
+
+    world_must(rpc_exchange_write(x, "tar", 3, &s->err) || rpc_exchange_finish(x, &s->err) ||
+                   rpc_exchange_result(x, NULL, &s->err),
+               &s->err, "storing an archive");
+}
+
+/* The janitor wants to remove an archive that nobody keeps, just when it was stored again. */
+static void test_archive_that_is_stored_again_stays(void **state)
+{
+    struct scene *s = *state;
+    auto_free char *hex = sha256_hex("tar", 3), *digest = xasprintf("sha256:%s", hex),
+                   *path = files_site(&s->w->config, digest);
+    auto_tx *tx = NULL;
+
+    world_must(fs_write(path, "tar", 3, 0600, &s->err) ||
+                   tx_begin(s->w->c.store, TX_WRITE, &tx, &s->err) ||
+                   store_add_artifact(tx, digest, "site", digest, 3, &s->err) ||
+                   tx_commit(&tx, &s->err),
+               &s->err, "an archive of long ago");
+    s->w->now_ms += 2 * HOUR;
+    s->w->has_builder = false;
+    push(s, 'a', "build: {method: static}\n");
+    json_auto_t *leased = lease(s);
+    store_archive(s, leased, hex);
+    world_kick(s->w, "janitor", "all");
+    world_run(s->w, 100);
+    assert_true(fs_exists(path));
+    json_t *result = json_pack("{s:s, s:{s:s, s:s, s:s, s:i}}", "state", "succeeded", "artifact",
+                               "kind", "site", "digest", digest, "ref", digest, "size", 3);
+    world_must(settle(s, leased, result), &s->err, "settling");
+    world_run(s->w, 2 * HOUR);
+    assert_true(fs_exists(path)); /* wanted by now */
+}
+
+/* Stored, but its build never ends well: it goes like any other. */
+static void test_archive_of_a_build_that_failed_goes(void **state)
+{
+    struct scene *s = *state;
+    auto_free char *hex = sha256_hex("tar", 3), *digest = xasprintf("sha256:%s", hex),
+                   *path = files_site(&s->w->config, digest);
+
+    s->w->has_builder = false;
+    push(s, 'a', "build: {method: static}\n");
+    json_auto_t *leased = lease(s);
+    store_archive(s, leased, hex);
+    world_must(
+        settle(s, leased, json_pack("{s:s, s:s}", "state", "failed", "reason", "BuildFailed")),
+        &s->err, "settling");
+    assert_true(fs_exists(path));
+    world_run(s->w, 2 * HOUR);
+    world_kick(s->w, "janitor", "all");
+    world_run(s->w, 100);
+    assert_false(fs_exists(path));
+    expect(s->w, "SELECT count(*) FROM artifacts", "0");
+}
+
 static void test_builder_that_is_lost_three_times(void **state)
 {
     struct scene *s = *state;
@@ -327,9 +466,14 @@ int main(void)
         in_scene(test_rollback_needs_its_hosts_and_its_artifact),
         in_scene(test_stop_start_delete),
         in_scene(test_a_retry_forgets_the_rejection),
+        in_scene(test_what_is_put_aside_is_explained),
         in_scene(test_settings_there_and_back),
+        in_scene(test_following_logs_over_restarts_and_deploys),
+        in_scene(test_logs_end_when_nobody_follows),
         in_scene(test_push_ends_when_it_is_live),
         in_scene(test_lease_and_result),
+        in_scene(test_archive_that_is_stored_again_stays),
+        in_scene(test_archive_of_a_build_that_failed_goes),
         in_scene(test_builder_that_is_lost_three_times),
         in_scene(test_infrastructure_failures_are_tried_again),
         in_scene(test_failure_of_the_code_is_final),

@@ -195,10 +195,56 @@ static void test_defect_is_put_aside(void **state)
         xasprintf("SELECT due_at - %lld FROM work WHERE loop = 'synchronizer' AND attempts = 5",
                   (long long)w->now_ms);
     expect(w, sql, "3600000");
+    auto_free char *said = xasprintf("SELECT status || ' ' || reason || ' ' || (next_try_at - "
+                                     "%lld) FROM conditions WHERE type = 'Quarantined'",
+                                     (long long)w->now_ms);
+    expect(w, said, "true UnexpectedFailure 3600000");
+    expect(w,
+           "SELECT message LIKE 'the synchronizer failed 5 times in a row: %goes wrong%' FROM "
+           "conditions WHERE type = 'Quarantined'",
+           "1");
+    expect(w, "SELECT count(*) FROM events WHERE reason = 'UnexpectedFailure'", "1");
     w->fail.at = 0;
     world_kick(w, "synchronizer", ids[0]); /* a cause ends that */
     world_turn(w);
     expect(w, "SELECT count(*) FROM work WHERE loop = 'synchronizer'", "0");
+    expect(w, "SELECT count(*) FROM conditions WHERE type = 'Quarantined'", "0");
+    end_three(w, ids);
+}
+
+static void fail_five_times(struct world *w, const char *loop, const char *subject)
+{
+    w->fail.class = ERR_INTERNAL;
+    for (int i = 0; i < 5; i++) {
+        w->fail.at = w->calls + 1;
+        world_kick(w, loop, subject);
+        world_turn(w);
+    }
+    w->fail.at = 0;
+}
+
+/* What is put aside may be a repository, or nothing that an app has to do with. */
+static void test_quarantine_of_what_is_no_app(void **state)
+{
+    char *ids[3];
+    struct world *w = make_three(ids);
+    auto_free char *repository = world_ask(w, "SELECT repository_id FROM apps WHERE name = 'two'");
+    (void)state;
+
+    fail_five_times(w, "fetcher", repository);
+    expect(w,
+           "SELECT group_concat(name || message) LIKE 'twothe fetcher failed%' FROM conditions "
+           "JOIN apps ON id = app_id WHERE type = 'Quarantined'",
+           "1");
+    world_kick(w, "fetcher", repository);
+    world_turn(w);
+    expect(w, "SELECT count(*) FROM conditions WHERE type = 'Quarantined'", "0");
+    fail_five_times(w, "janitor", "network/gone");
+    expect(w, "SELECT count(*) FROM conditions WHERE type = 'Quarantined'", "0");
+    expect(w,
+           "SELECT count(*) FROM events WHERE reason = 'UnexpectedFailure' AND kind = 'system' AND "
+           "message LIKE '%network/gone%'",
+           "1");
     end_three(w, ids);
 }
 
@@ -557,6 +603,111 @@ static void test_uploads_that_became_nothing_go(void **state)
     world_free(w);
 }
 
+static void test_old_releases_go(void **state)
+{
+    struct world *w = world_new();
+    free(world_app(w, "hello", NULL));
+    (void)state;
+
+    w->config.releases_keep = 3;
+    for (char at = 'a'; at <= 'i'; at++) { /* v1 to v9 */
+        world_push(w, at, at, web);
+        world_run(w, MINUTE);
+    }
+    world_push(w, 'b', 'b', web); /* v2 is live again, v9 has the highest number */
+    world_run(w, MINUTE);
+    w->start_ms = HOUR;
+    for (char at = 'j'; at <= 'o'; at++) { /* v10 to v15 are rejected */
+        world_push(w, at, at, web);
+        world_run(w, 10 * MINUTE);
+    }
+    clean(w);
+    expect(w, "SELECT group_concat(number || state) FROM (SELECT * FROM releases ORDER BY number)",
+           "2live,7retired,8retired,9retired,13rejected,14rejected,15rejected");
+    expect(w, "SELECT count(*) FROM rollouts", "3");
+    w->start_ms = 300;
+    world_push(w, 'p', 'p', web);
+    world_run(w, MINUTE);
+    expect(w, "SELECT number FROM apps a JOIN releases r ON r.id = live_release_id", "16");
+    clean(w);
+    expect(w, "SELECT group_concat(number || state) FROM (SELECT * FROM releases ORDER BY number)",
+           "2retired,8retired,9retired,14rejected,15rejected,16live");
+    world_push(w, 'a', 'a', web); /* forgotten: a new one, with a new number */
+    world_run(w, MINUTE);
+    expect(w, "SELECT number FROM apps a JOIN releases r ON r.id = live_release_id", "17");
+    world_free(w);
+}
+
+static void test_a_release_on_its_way_stays(void **state)
+{
+    struct world *w = world_new();
+    free(world_app(w, "hello", NULL));
+    (void)state;
+
+    w->config.releases_keep = 1;
+    for (char at = 'a'; at <= 'd'; at++) {
+        world_push(w, at, at, web);
+        world_run(w, MINUTE);
+    }
+    w->start_ms = 10000;
+    world_push(w, 'b', 'b', web); /* v2 rolls out beside v4 */
+    world_run(w, 1000);
+    clean(w);
+    expect(w, "SELECT group_concat(number || state) FROM (SELECT * FROM releases ORDER BY number)",
+           "2retired,3retired,4live");
+    world_run(w, MINUTE);
+    expect(w, "SELECT number FROM apps a JOIN releases r ON r.id = live_release_id", "2");
+    world_free(w);
+}
+
+static void test_old_settings_go(void **state)
+{
+    char *ids[3];
+    struct world *w = make_three(ids);
+    auto_tx *tx = NULL;
+    struct err err = { 0 };
+    int64_t generation = 0;
+    json_auto_t *overlay = json_object();
+    (void)state;
+
+    w->config.releases_keep = 4;
+    world_must(tx_begin(w->c.store, TX_WRITE, &tx, &err), &err, "changing settings");
+    while (generation < 9)
+        world_must(store_set_overlay(tx, ids[0], overlay, "test", &generation, &err), &err,
+                   "changing settings");
+    world_must(tx_commit(&tx, &err), &err, "changing settings");
+    world_run(w, MINUTE);
+    clean(w);
+    expect(w, "SELECT group_concat(n) FROM (SELECT count(*) AS n FROM app_specs GROUP BY app_id)",
+           "4,1,1");
+    expect(w, "SELECT max(generation) FROM app_specs", "9");
+    end_three(w, ids);
+}
+
+static void test_old_attempts_go(void **state)
+{
+    struct world *w = world_new();
+    free(world_app(w, "hello", NULL));
+    auto_free char *build = NULL;
+    struct err err = { 0 };
+    (void)state;
+
+    w->build_fails = "BuildFailed";
+    world_push(w, 'a', 'a', web);
+    world_run(w, MINUTE);
+    build = world_ask(w, "SELECT id FROM builds");
+    for (int i = 0; i < 14; i++) {
+        auto_tx *tx = NULL;
+        world_must(tx_begin(w->c.store, TX_WRITE, &tx, &err) ||
+                       store_requeue_build(tx, build, &err) || tx_commit(&tx, &err),
+                   &err, "once more");
+        world_run(w, 1000);
+        clean(w);
+    }
+    expect(w, "SELECT count(*) || ' ' || max(number) FROM build_attempts", "10 15");
+    world_free(w);
+}
+
 /* ---- claims ---- */
 
 static void want_next_meanwhile(struct world *w, const char *call)
@@ -619,6 +770,7 @@ int main(void)
         cmocka_unit_test(test_full_pass_finds_what_was_lost),
         cmocka_unit_test(test_backend_that_is_away_is_said_and_waited_for),
         cmocka_unit_test(test_defect_is_put_aside),
+        cmocka_unit_test(test_quarantine_of_what_is_no_app),
         cmocka_unit_test(test_fetcher_goes_on_past_a_ref_that_fails),
         cmocka_unit_test(test_remote_that_is_away),
         cmocka_unit_test(test_mirror_that_was_lost_is_fetched_again),
@@ -630,6 +782,10 @@ int main(void)
         cmocka_unit_test(test_artifacts_go_and_come_back),
         cmocka_unit_test(test_site_archives_go),
         cmocka_unit_test(test_old_builds_and_events_go),
+        cmocka_unit_test(test_old_releases_go),
+        cmocka_unit_test(test_a_release_on_its_way_stays),
+        cmocka_unit_test(test_old_settings_go),
+        cmocka_unit_test(test_old_attempts_go),
         cmocka_unit_test(test_commits_go_and_come_back),
         cmocka_unit_test(test_uploads_that_became_nothing_go),
         cmocka_unit_test(test_going_live_keeps_the_claims_of_what_is_next),

@@ -275,13 +275,83 @@ static void test_nothing_ends_before_the_router_acknowledges(void **state)
     assert_int_equal(count_of(w, "-v1-"), 1);
     w->router_away = false;
     w->router_refuses = true;
-    world_run(w, 10 * MINUTE);
+    world_run(w, 5 * MINUTE);
     expect_condition(w, ROUTE_ACKED, "false RouteRefused");
     assert_int_equal(count_of(w, "-v1-"), 1);
     w->router_refuses = false;
     world_run(w, 10 * MINUTE);
     expect(w, LIVE_NUMBER, "2");
     assert_int_equal(count_of(w, "-v1-"), 0);
+    world_free(w);
+}
+
+#define MOVED WEB("") "routes:\n  - {host: " HOST "}\n  - {host: new.localhost}\n"
+
+static void test_release_that_the_router_refuses_is_rejected(void **state)
+{
+    auto_free char *id = NULL;
+    struct world *w = make_live(&id, WEB(""));
+    (void)state;
+
+    w->refused_host = "new.localhost";
+    world_push(w, 'b', 'b', MOVED);
+    world_run(w, 4 * MINUTE);
+    expect_condition(w, ROUTE_ACKED, "false RouteRefused");
+    expect_condition(w, CONVERGED, "false RollingOut");
+    expect(w, "SELECT step || ': ' || message FROM rollouts WHERE state = 'running'",
+           "refused: router: new.localhost is refused");
+    expect(w, "SELECT count(*) FROM events WHERE reason = 'RouteRefused'", "1");
+    assert_int_equal(world_container(w, "default-hello-web-v1-1")->state, INSTANCE_READY);
+    assert_false(world_entry(w, id)->upstreams[0].draining); /* between two tries v1 serves */
+    world_run(w, 2 * MINUTE);
+    expect(w, "SELECT state || ' ' || reason FROM releases WHERE number = 2",
+           "rejected RouteRefused");
+    expect(w, "SELECT evidence ->> 'message' FROM releases WHERE number = 2",
+           "router: new.localhost is refused");
+    expect(w, LIVE_NUMBER, "1");
+    expect_condition(w, CONVERGED, "false Rejected");
+    expect_condition(w, ROUTE_ACKED, "true Acknowledged");
+    assert_int_equal(count_of(w, "-v2-"), 0);
+    assert_int_equal(world_serving(w, HOST), 1);
+    /* remembered: the same again is not tried */
+    world_push(w, 'c', 'b', MOVED);
+    world_run(w, 2 * MINUTE);
+    expect(w, "SELECT count(*) FROM rollouts WHERE state = 'failed'", "1");
+    world_free(w);
+}
+
+static void test_first_release_that_the_router_refuses(void **state)
+{
+    struct world *w = world_new();
+    auto_free char *id = world_app(w, "hello", NULL);
+    (void)state;
+
+    w->refused_host = "new.localhost";
+    world_push(w, 'a', 'a', MOVED);
+    world_run(w, 10 * MINUTE);
+    expect(w, "SELECT state || ' ' || reason FROM releases", "rejected RouteRefused");
+    assert_int_equal(w->container_count, 0);
+    assert_int_equal(world_entry(w, id)->route_count, 0);
+    world_free(w);
+}
+
+/* The time for which the router is away is not the release's. */
+static void test_router_away_rejects_nothing(void **state)
+{
+    auto_free char *id = NULL;
+    struct world *w = make_live(&id, WEB("") "deploy: {timeout: 30s}\n");
+    (void)state;
+
+    w->router_away = true;
+    world_push(w, 'b', 'b', WEB("") "deploy: {timeout: 30s}\n");
+    world_run(w, 24 * 60 * MINUTE);
+    expect_condition(w, ROUTE_ACKED, "false RouterNotAcked");
+    expect(w, "SELECT state FROM releases WHERE number = 2", "pending");
+    expect(w, "SELECT step || ' ' || (elapsed_ms < 15000) FROM rollouts WHERE state = 'running'",
+           "waiting 1");
+    w->router_away = false;
+    world_run(w, 10 * MINUTE);
+    expect(w, LIVE_NUMBER, "2");
     world_free(w);
 }
 
@@ -446,6 +516,124 @@ static void test_image_of_the_live_release_is_gone(void **state)
     world_free(w);
 }
 
+static void hold(struct world *w, const char *id)
+{
+    json_auto_t *hold = json_pack("{s:s, s:s, s:s, s:b}", "sha", "a", "reason", "Held", "message",
+                                  "held", "is_manual", 1);
+    auto_tx *tx = NULL;
+    struct err err = { 0 };
+
+    world_must(tx_begin(w->c.store, TX_WRITE, &tx, &err) || store_set_hold(tx, id, hold, &err) ||
+                   tx_commit(&tx, &err),
+               &err, "holding");
+    world_kick(w, "registrar", id);
+}
+
+/* A hold keeps it where it is; there it is healed, whatever the bytes that come out. */
+static void test_image_of_a_held_release_is_gone(void **state)
+{
+    auto_free char *id = NULL;
+    struct world *w = make_live(&id, WEB(""));
+    auto_free char *image = world_ask(w, "SELECT ref FROM artifacts");
+    (void)state;
+
+    w->must_serve = NULL;
+    hold(w, id);
+    world_push(w, 'b', 'b', WEB(""));
+    world_run(w, MINUTE);
+    w->has_builder = false;
+    w->rebuilds_differ = true;
+    world_image(w, image)->is_missing = true;
+    w->container_count = 0;
+    world_kick(w, "synchronizer", id);
+    world_run(w, MINUTE);
+    expect_condition(w, IMAGE_PRESENT, "false ImageMissing");
+    expect(w,
+           "SELECT message LIKE 'there is no image %; build %, which made it, runs again%' FROM "
+           "conditions WHERE type = 'ImagePresent'",
+           "1");
+    w->has_builder = true;
+    world_kick(w, "dispatcher", "queue");
+    world_run(w, MINUTE);
+    expect_condition(w, IMAGE_PRESENT, "true Present");
+    expect(w, LIVE_NUMBER, "1");
+    expect(w, "SELECT count(*) FROM releases", "1");
+    expect(w, "SELECT count(*) FROM artifacts", "1");
+    expect(w, "SELECT count(*) FROM events WHERE reason = 'ImageMissing'", "1");
+    assert_int_equal(world_serving(w, HOST), 1);
+    assert_non_null(strstr(w->containers[0].image, "-again"));
+    world_free(w);
+}
+
+static void test_image_that_cannot_be_built_again(void **state)
+{
+    auto_free char *id = NULL;
+    struct world *w = make_live(&id, WEB(""));
+    auto_free char *image = world_ask(w, "SELECT ref FROM artifacts");
+    (void)state;
+
+    w->must_serve = NULL;
+    hold(w, id);
+    w->build_fails = "SourceUnavailable";
+    world_image(w, image)->is_missing = true;
+    w->container_count = 0;
+    world_kick(w, "synchronizer", id);
+    world_run(w, 10 * MINUTE);
+    expect(w,
+           "SELECT reason || message LIKE 'ImageMissing%did not make it again: it broke' FROM "
+           "conditions WHERE type = 'ImagePresent'",
+           "1");
+    expect(w, "SELECT count(*) FROM build_attempts", "2"); /* once more, and no more */
+    world_free(w);
+}
+
+/* The build takes longer than deploy.timeout, which is not for builds. */
+static void test_image_that_takes_long_to_build_again(void **state)
+{
+    auto_free char *id = NULL;
+    struct world *w = make_live(&id, WEB("") "deploy: {timeout: 30s}\n");
+    auto_free char *image = world_ask(w, "SELECT ref FROM artifacts");
+    (void)state;
+
+    world_push(w, 'b', 'b', WEB("") "deploy: {timeout: 30s}\n");
+    world_run(w, MINUTE);
+    w->has_builder = false;
+    w->rebuilds_differ = true;
+    world_image(w, image)->is_missing = true;
+    world_push(w, 'a', 'a', "");
+    world_run(w, 10 * MINUTE);
+    expect(w, LIVE_NUMBER, "2");
+    expect(w, "SELECT step FROM rollouts WHERE state = 'running'", "waiting");
+    w->has_builder = true;
+    world_kick(w, "dispatcher", "queue");
+    world_run(w, MINUTE);
+    expect(w, LIVE_NUMBER, "1"); /* v1 itself */
+    expect(w, "SELECT count(*) FROM releases", "2");
+    world_free(w);
+}
+
+/* The commit that was built first may be forgotten by now; that of the release is not. */
+static void test_image_is_built_again_from_the_commit_of_the_release(void **state)
+{
+    auto_free char *id = NULL;
+    struct world *w = make_live(&id, WEB(""));
+    auto_free char *image = world_ask(w, "SELECT ref FROM artifacts");
+    (void)state;
+
+    world_push(w, 'b', 'a', WEB(", replicas: 2")); /* the same tree, another release */
+    world_run(w, MINUTE);
+    expect(w, LIVE_NUMBER, "2");
+    expect(w, "SELECT substr(sha, 1, 1) FROM builds", "a");
+    w->must_serve = NULL;
+    world_image(w, image)->is_missing = true;
+    w->container_count = 0;
+    world_kick(w, "synchronizer", id);
+    world_run(w, MINUTE);
+    expect(w, "SELECT substr(sha, 1, 1) FROM builds", "b");
+    assert_int_equal(world_serving(w, HOST), 2);
+    world_free(w);
+}
+
 /* ---- sites ---- */
 
 static void serve(struct world *w, const char *digest, const char *reason)
@@ -497,6 +685,9 @@ int main(void)
         cmocka_unit_test(test_draining_waits_for_requests),
         cmocka_unit_test(test_draining_ends_at_its_limit),
         cmocka_unit_test(test_nothing_ends_before_the_router_acknowledges),
+        cmocka_unit_test(test_release_that_the_router_refuses_is_rejected),
+        cmocka_unit_test(test_first_release_that_the_router_refuses),
+        cmocka_unit_test(test_router_away_rejects_nothing),
         cmocka_unit_test(test_router_away_while_an_app_stops),
         cmocka_unit_test(test_stop_and_start),
         cmocka_unit_test(test_destroyed_app_leaves_no_build_behind),
@@ -504,6 +695,10 @@ int main(void)
         cmocka_unit_test(test_failed_build_is_remembered),
         cmocka_unit_test(test_image_that_is_gone_is_built_again),
         cmocka_unit_test(test_image_of_the_live_release_is_gone),
+        cmocka_unit_test(test_image_of_a_held_release_is_gone),
+        cmocka_unit_test(test_image_that_cannot_be_built_again),
+        cmocka_unit_test(test_image_that_takes_long_to_build_again),
+        cmocka_unit_test(test_image_is_built_again_from_the_commit_of_the_release),
         cmocka_unit_test(test_site_waits_for_an_agent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

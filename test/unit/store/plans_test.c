@@ -10,7 +10,7 @@
 static void ask(struct fixture *f, struct tx *tx)
 {
     json_auto_t *sites = NULL;
-    auto_id_list queued = { 0 }, running = { 0 }, apps = { 0 }, on_ref = { 0 };
+    auto_id_list queued = { 0 }, running = { 0 }, apps = { 0 }, of_subject = { 0 }, on_ref = { 0 };
     auto_work_list work = { 0 };
     auto_ref_list refs = { 0 };
     auto_build build = { 0 };
@@ -40,7 +40,11 @@ static void ask(struct fixture *f, struct tx *tx)
     refused(f, store_find_rollout(tx, f->app, &rollout, &f->err), ERR_NOT_FOUND);
     ok(f, store_unneeded_sites(tx, 100, &sites, &f->err));
     ok(f, store_retire_artifact(tx, "d", &dropped, &f->err));
-    ok(f, store_remove_artifact(tx, "d", &f->err));
+    ok(f, store_remove_retired_artifact(tx, "d", &f->err));
+    refused(f, store_find_build_of(tx, "d", &build, &f->err), ERR_NOT_FOUND);
+    ok(f, store_rebuild(tx, "b", &app, NULL, &f->err));
+    ok(f, store_end_build(tx, "b", "succeeded", NULL, NULL, "d", &f->err));
+    ok(f, store_apps_of_subject(tx, "r", &of_subject, &f->err));
     ok(f, store_remove_build(tx, "b", &f->err));
     ok(f, store_last_event(tx, &a, &f->err));
 }
