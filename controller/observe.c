@@ -48,7 +48,8 @@ static json_t *make_env(const struct sync *s, const struct release_row *release)
     return env;
 }
 
-/* May instances that exited be started again now? Not before the back-off of each is over. */
+/* May instances that exited, or did not start, be started again now? Not before the back-off of
+ * each is over. */
 static bool may_restart(struct sync *s, const char *release_id)
 {
     int64_t now = clock_now_ms(s->c->clock);
@@ -59,7 +60,7 @@ static bool may_restart(struct sync *s, const char *release_id)
         if (strcmp(row->release_id, release_id) != 0 || row->restart_at <= now)
             continue;
         may = false;
-        if (strcmp(row->state, "exited") == 0)
+        if (strcmp(row->state, "exited") == 0 || strcmp(row->state, "created") == 0)
             sync_again(s, row->restart_at - now);
     }
     return may;
@@ -74,7 +75,7 @@ static int64_t restart_delay(int64_t restarts)
 }
 
 /* A start that the row does not know of is a restart: it is counted, and the next one has to wait
- * longer. */
+ * longer. So is one that failed, if it was due; else it is an earlier one that is still there. */
 static void count_restart(struct sync *s, struct instance_row *row,
                           const struct instance_row *before, const struct instance_seen *seen)
 {
@@ -82,6 +83,10 @@ static void count_restart(struct sync *s, struct instance_row *row,
 
     row->restarts = before->restarts;
     row->restart_at = before->restart_at;
+    if (seen->start_failed && before->restart_at <= now) {
+        row->restarts = before->restarts + 1;
+        row->restart_at = now + restart_delay(row->restarts);
+    }
     if (!before->started_at || !seen->started_ms || seen->started_ms <= before->started_at)
         return;
     row->restarts = seen->started_ms - before->started_at > STEADY_MS ? 1 : before->restarts + 1;

@@ -52,6 +52,7 @@ struct instance_seen {
     char *address;      /* IPv4 on the project's network, or NULL */
     int64_t port;       /* 0: none */
     int64_t started_ms; /* Unix time; 0: never */
+    bool start_failed;  /* it was made, but does not start */
     int64_t exit_code;
     bool oom_killed;
     char *probe; /* the last probe in words: "GET /healthz: 503 in 4 ms"; or NULL */

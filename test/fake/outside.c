@@ -61,6 +61,15 @@ static const char *address(const struct world *w, const struct world_container *
     return text;
 }
 
+static void start(struct world *w, struct world_container *one, const char *image)
+{
+    bool starts = !behaviour(w, image)->cannot_start;
+
+    w->starts++;
+    one->started_ms = starts ? w->now_ms : 0;
+    one->state = starts ? INSTANCE_RUNNING : INSTANCE_CREATED;
+}
+
 static struct world_container *make_container(struct world *w, const struct app_want *app,
                                               const struct release_want *release,
                                               const struct process_spec *process, int64_t index)
@@ -75,9 +84,8 @@ static struct world_container *make_container(struct world *w, const struct app_
     if (w->container_count == WORLD_MAX)
         abort();
     one = &w->containers[w->container_count++];
-    *one = (struct world_container){ .index = index,
-                                     .started_ms = w->now_ms,
-                                     .state = INSTANCE_RUNNING };
+    *one = (struct world_container){ .index = index };
+    start(w, one, release->image);
     COPY(one->name, name);
     COPY(one->app_id, app->app_id);
     COPY(one->release_id, release->id);
@@ -90,6 +98,8 @@ static void live_on(struct world *w, struct world_container *one)
 {
     const struct world_image *image = behaviour(w, one->image);
 
+    if (one->state == INSTANCE_CREATED)
+        return;
     if (one->state != INSTANCE_EXITED && image->exits &&
         w->now_ms - one->started_ms >= w->start_ms) {
         one->state = INSTANCE_EXITED;
@@ -114,13 +124,14 @@ static void see(struct world *w, const struct world_container *one, int64_t port
         .address = xstrdup(address(w, one, text)),
         .port = port,
         .started_ms = one->started_ms,
+        .start_failed = one->state == INSTANCE_CREATED,
         .exit_code = one->state == INSTANCE_EXITED,
         .probe = one->state == INSTANCE_RUNNING ? xstrdup("GET /: refused") : NULL,
         .log = one->state == INSTANCE_EXITED ? xstrdup("the last line") : NULL,
     };
-    if (one->state == INSTANCE_EXITED) {
+    if (one->state == INSTANCE_EXITED || one->state == INSTANCE_CREATED) {
         seen->stage = RELEASE_BROKEN;
-        COPY(seen->reason, "Exited");
+        COPY(seen->reason, one->state == INSTANCE_EXITED ? "Exited" : "StartFailed");
     } else if (one->state != INSTANCE_READY && seen->stage == RELEASE_READY) {
         seen->stage = RELEASE_STARTING;
         COPY(seen->reason, "ProbeFailing");
@@ -144,10 +155,9 @@ static void run_release(struct world *w, const struct app_want *app,
             struct world_container *one = make_container(w, app, release, &process, i);
             live_on(w, one);
             see(w, one, process.port, seen);
-            if (one->state == INSTANCE_EXITED && release->replace_broken) {
-                one->state = INSTANCE_RUNNING;
-                one->started_ms = w->now_ms;
-            }
+            if ((one->state == INSTANCE_EXITED || one->state == INSTANCE_CREATED) &&
+                release->replace_broken)
+                start(w, one, release->image);
         }
     }
 }

@@ -39,7 +39,7 @@ struct world_container {
 };
 struct world_image { /* how an image behaves; those not listed start and stay */
     char ref[96];
-    bool is_missing, is_never_ready, exits;
+    bool is_missing, cannot_start, is_never_ready, exits;
 };
 
 /* What HAProxy has. */
@@ -97,6 +97,7 @@ struct world {
     bool rebuilds_differ;    /* the same build made again has other bytes */
 
     /* what was seen */
+    size_t starts;             /* of containers, also those that failed */
     size_t tidied;             /* repositories */
     size_t steps[WORLD_LOOPS]; /* by loop, in the order of loop_table */
     const char

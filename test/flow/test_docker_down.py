@@ -58,12 +58,23 @@ class Dockerd:
 
     def end(self, number):
         """Killed it takes all with it, as the out-of-memory killer or a power cut would: containerd, shims, containers."""
-        running = self.docker("ps", "-q").split() if number == signal.SIGKILL else []
-        pids = [int(self.docker("inspect", "-f", "{{.State.Pid}}", one)) for one in running]
+        pids = self.container_pids() if number == signal.SIGKILL else []
         self.process.send_signal(number)
         self.process.wait(60)
         if number == signal.SIGKILL:
             self.kill(list(self.processes()) + pids)
+            self.unmount()
+
+    def container_pids(self):
+        """One that has just ended has none, or 0."""
+        said = [self.run("docker", "inspect", "-f", "{{.State.Pid}}", one, env=self.env, check=False).stdout.strip()
+                for one in self.docker("ps", "-q").split()]
+        return [int(pid) for pid in said if pid.isdigit() and int(pid) > 0]
+
+    def unmount(self):
+        for line in reversed(Path("/proc/mounts").read_text().splitlines()):
+            if str(self.folder) in line.split()[1]:
+                self.run("umount", "-l", line.split()[1], check=False)
 
     @staticmethod
     def kill(pids):
@@ -91,9 +102,7 @@ class Dockerd:
             self.end(signal.SIGTERM)
         self.kill(list(self.processes()))
         self.run("ip", "link", "del", self.bridge, check=False)
-        for line in reversed(Path("/proc/mounts").read_text().splitlines()):
-            if str(self.folder) in line:
-                self.run("umount", "-l", line.split()[1], check=False)
+        self.unmount()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -24,7 +24,7 @@ static enum container_status status_of(const json_t *json)
         const char *word;
         enum container_status status;
     } words[] = {
-        { "created", CONTAINER_CREATED },  { "dead", CONTAINER_LEAVING },
+        { "created", CONTAINER_CREATED },  { "dead", CONTAINER_DEAD },
         { "exited", CONTAINER_EXITED },    { "paused", CONTAINER_PAUSED },
         { "removing", CONTAINER_LEAVING }, { "restarting", CONTAINER_EXITED },
         { "running", CONTAINER_RUNNING },

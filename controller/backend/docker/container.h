@@ -15,6 +15,7 @@ enum container_status {
     CONTAINER_PAUSED,
     CONTAINER_EXITED,
     CONTAINER_LEAVING, /* its removal is under way */
+    CONTAINER_DEAD,    /* its removal failed (its files were busy, say); another try may not */
 };
 
 struct container {

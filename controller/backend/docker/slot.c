@@ -143,7 +143,7 @@ static void choose_ours(struct slot *slot)
 {
     enum container_status status = slot->container.status;
 
-    if (slot->note.stopping_ms || slot->is_drifted)
+    if (slot->note.stopping_ms || slot->is_drifted || status == CONTAINER_DEAD)
         slot->act = SLOT_REPLACE;
     else if (status == CONTAINER_EXITED || slot->container.failure ||
              (status == CONTAINER_RUNNING && is_past_grace(slot)))
@@ -207,6 +207,7 @@ static enum instance_state state_of(const struct slot *slot)
         return INSTANCE_EXITED;
     case CONTAINER_ABSENT:
     case CONTAINER_LEAVING:
+    case CONTAINER_DEAD:
         break;
     }
     return INSTANCE_MISSING;
@@ -242,6 +243,7 @@ void slot_seen(struct slot *slot, struct instance_seen *seen)
     seen->address = address ? xstrdup(address) : NULL;
     seen->probe = *probe ? xstrdup(probe) : NULL;
     seen->started_ms = slot->container.started_ms;
+    seen->start_failed = state == INSTANCE_CREATED && slot->container.failure;
     seen->exit_code = slot->container.exit_code;
     seen->oom_killed = slot->container.is_oom_killed;
 }

@@ -142,6 +142,28 @@ static void test_synchronizer_beside_an_app_that_keeps_ending(void **state)
     end_three(w, ids);
 }
 
+/* As when Docker is shutting down: each try makes events, and each event a step. */
+static void test_what_does_not_start_is_tried_with_growing_delay(void **state)
+{
+    char *ids[3];
+    struct world *w = make_three(ids);
+    struct world_container *one = world_container(w, "default-two-web-v1-1");
+    (void)state;
+
+    world_image(w, one->image)->cannot_start = true;
+    one->state = INSTANCE_EXITED;
+    size_t before = w->starts;
+    for (int i = 0; i < 300; i++) {
+        world_kick(w, "synchronizer", ids[1]);
+        world_run(w, 100);
+    }
+    assert_in_range(w->starts - before, 4, 7); /* in 30 s: after 0, 1, 2, 4, 8 s */
+    world_image(w, one->image)->cannot_start = false;
+    world_run(w, MINUTE);
+    assert_int_equal(world_serving(w, "two.localhost"), 1);
+    end_three(w, ids);
+}
+
 static void test_full_pass_finds_what_was_lost(void **state)
 {
     char *ids[3];
@@ -767,6 +789,7 @@ int main(void)
         cmocka_unit_test(test_idle_hour_is_a_few_questions),
         cmocka_unit_test(test_storm_is_one_step),
         cmocka_unit_test(test_synchronizer_beside_an_app_that_keeps_ending),
+        cmocka_unit_test(test_what_does_not_start_is_tried_with_growing_delay),
         cmocka_unit_test(test_full_pass_finds_what_was_lost),
         cmocka_unit_test(test_backend_that_is_away_is_said_and_waited_for),
         cmocka_unit_test(test_defect_is_put_aside),

@@ -44,6 +44,19 @@ static void a_container_is_read(void **state)
     assert_string_equal(container_label(&c, "none"), "");
 }
 
+/* Docker's words for it, as far as they differ: one goes by itself, the other does not. */
+static void a_removal_may_be_under_way_or_failed(void **state)
+{
+    auto_container leaving = { .json = NULL }, dead = { .json = NULL };
+    struct err err = { .class = ERR_NONE };
+
+    (void)state;
+    assert_int_equal(container_read(sample("removing"), NULL, &leaving, &err), 0);
+    assert_int_equal(leaving.status, CONTAINER_LEAVING);
+    assert_int_equal(container_read(sample("dead"), NULL, &dead, &err), 0);
+    assert_int_equal(dead.status, CONTAINER_DEAD);
+}
+
 static void a_failed_start_is_remembered(void **state)
 {
     auto_container c = { .json = NULL };
@@ -109,6 +122,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_container_is_read),
+        cmocka_unit_test(a_removal_may_be_under_way_or_failed),
         cmocka_unit_test(a_failed_start_is_remembered),
         cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test(changes_by_hand_are_seen),
