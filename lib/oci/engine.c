@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "base/mem.h"
 #include "base/text.h"
@@ -86,6 +88,18 @@ static int run(struct engine *engine, const struct http_call *call, struct http_
     }
     give_client(engine, client);
     return 0;
+}
+
+int engine_probe(const struct engine *engine, struct err *err)
+{
+    auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", engine->socket_path);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+        return 0;
+    return err_set(err, ERR_UNAVAILABLE, "the Docker daemon at %s takes no new connections",
+                   engine->socket_path);
 }
 
 /* ---- version ---- */

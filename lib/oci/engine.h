@@ -35,6 +35,11 @@ int engine_post(struct engine *engine, const json_t *body, json_t **out, struct 
 int engine_delete(struct engine *engine, struct err *err, const char *path, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Does the daemon take new connections? One that is shutting down (20.10) does not any more, but
+ * goes on to answer on those that it has, and containers that it then starts leave their mounts
+ * behind. ERR_UNAVAILABLE. */
+int engine_probe(const struct engine *engine, struct err *err);
+
 /* A call whose answer comes as it happens: /events, /build, /images/create, logs. Exactly one of
  * `line` and `data` is set.
  *

@@ -74,7 +74,8 @@ int docker_start(struct docker *docker, const char *name, struct err *err)
 
     if (take_permit(docker, err))
         return -1;
-    int rc = engine_post(docker->engine, NULL, NULL, err, "/containers/%s/start", escaped);
+    int rc = engine_probe(docker->engine, err) ||
+             engine_post(docker->engine, NULL, NULL, err, "/containers/%s/start", escaped);
     sem_post(&docker->creating);
     return rc ? err_prefix(err, "starting %s", name) : 0;
 }
