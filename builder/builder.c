@@ -293,9 +293,13 @@ static int take_folder(struct builder *b, struct err *err)
 static int start_link(struct builder *b, struct err *err)
 {
     const struct builder_config *config = b->config;
+    auto_wipe char *token = NULL;
+
+    if (conf_read_secret(config->token_file, &token, err))
+        return -1;
     struct rpc_client_config client = { .address = config->controller,
                                         .ca_file = *config->ca_file ? config->ca_file : NULL,
-                                        .token = config->token,
+                                        .token = token,
                                         .kind = RPC_BUILDER,
                                         .name = config->name,
                                         .up = on_up,

@@ -1,19 +1,12 @@
 #include "builder/config.h"
 
-#include <ctype.h>
 #include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "base/fs.h"
 #include "base/mem.h"
-#include "conf/conf.h"
-
-enum { TOKEN_MAX = 4096 };
 
 #define AT(member) offsetof(struct builder_config, member)
 
-static const struct conf_key keys[] = {
+const struct conf_key builder_conf_keys[] = {
     { "build.cgroup", CONF_TEXT, AT(cgroup), "docker/buildkit", NULL, NULL,
       "the cgroup of the engine's build steps, below the memory controller's mount" },
     { "build.memory_max", CONF_SIZE, AT(memory_max), "2Gi", "64Mi", NULL,
@@ -41,37 +34,4 @@ static const struct conf_key keys[] = {
     { "data", CONF_TEXT, AT(work_dir), "/var/lib/evenkeel/builder", NULL, NULL,
       "folder of its own; what is in it is removed at every start" },
 };
-
-static int read_token(struct builder_config *config, struct err *err)
-{
-    size_t len;
-
-    if (!*config->token_file)
-        return 0;
-    if (fs_read(config->token_file, TOKEN_MAX, &config->token, &len, err) < 0)
-        return err_prefix(err, "reading controller.token_file");
-    while (len && isspace((unsigned char)config->token[len - 1]))
-        config->token[--len] = '\0';
-    return 0;
-}
-
-int builder_config_read(const char *path, struct builder_config *config, struct err *err)
-{
-    if (conf_read(path, keys, countof(keys), config, err) < 0)
-        return -1;
-    if (read_token(config, err) == 0)
-        return 0;
-    builder_config_done(config);
-    return -1;
-}
-
-void builder_config_done(struct builder_config *config)
-{
-    wipe_free(take(&config->token));
-    conf_done(keys, countof(keys), config);
-}
-
-void builder_config_print(FILE *out)
-{
-    conf_print(out, keys, countof(keys));
-}
+const size_t builder_conf_count = countof(builder_conf_keys);

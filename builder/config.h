@@ -4,19 +4,15 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 
-#include "base/err.h"
+#include "conf/conf.h"
 
 struct builder_config {
     char *controller, *ca_file, *token_file, *name, *work_dir, *docker_socket, *log_level, *cgroup;
     int64_t slots, memory_max, source_max, entries_max, site_max, site_entries_max;
-    char *token; /* what token_file holds, or NULL; secret */
 };
 
-/* `path` NULL: defaults only. */
-int builder_config_read(const char *path, struct builder_config *config, struct err *err);
-void builder_config_done(struct builder_config *config);
-void builder_config_print(FILE *out);
+extern const struct conf_key builder_conf_keys[];
+extern const size_t builder_conf_count;
 
 #endif

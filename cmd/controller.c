@@ -1,26 +1,15 @@
 /* evenkeel-controller: owns the database, runs the loops, answers gateway, builders and site
- * agents. */
-#include <getopt.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "base/log.h"
+ * agents. See controller/controller.h. */
 #include "controller/controller.h"
-
-static const char usage[] = "usage: evenkeel-controller --config FILE [--migrate | --stop-all | "
-                            "--check-config | --help-config | --version]\n"
-                            "  --migrate       bring the database to this version and end\n"
-                            "  --stop-all      end and remove every container and network of this "
-                            "installation; data stays\n"
-                            "  --check-config  say whether the configuration is good\n"
-                            "  --help-config   print what can be configured\n";
+#include "base/log.h"
+#include "cmd/program.h"
 
 struct state {
     struct loop *loop;
     struct controller_program *program;
 };
 
-static void on_stop(void *arg)
+static void on_signal(void *arg)
 {
     struct state *state = arg;
 
@@ -28,22 +17,15 @@ static void on_stop(void *arg)
     loop_stop(state->loop);
 }
 
-static int fail(const struct err *err)
+static int run(const void *arg, struct err *err)
 {
-    fprintf(stderr, "evenkeel-controller: %s\n", err->text);
-    if (*err->hint)
-        fprintf(stderr, "  %s\n", err->hint);
-    return EXIT_FAILURE;
-}
-
-static int run(const struct controller_config *config, struct err *err)
-{
+    const struct controller_config *config = arg;
     struct state state = { 0 };
 
-    state.loop = loop_new(on_stop, &state);
+    state.loop = loop_new(on_signal, &state);
     int rc = controller_start(state.loop, config, &state.program, err);
     if (rc)
-        on_stop(&state);
+        on_signal(&state);
     else
         log_info("the controller is ready", S("socket", config->unix_path));
     loop_run(state.loop); /* until the links are closed */
@@ -52,38 +34,35 @@ static int run(const struct controller_config *config, struct err *err)
     return rc;
 }
 
+static int migrate(const void *config, struct err *err)
+{
+    return controller_migrate(config, err);
+}
+
+static int stop_all(const void *config, struct err *err)
+{
+    return controller_stop_all(config, err);
+}
+
 int main(int argc, char **argv)
 {
-    static const struct option options[] = { { "config", required_argument, NULL, 'c' },
-                                             { "migrate", no_argument, NULL, 'm' },
-                                             { "stop-all", no_argument, NULL, 's' },
-                                             { "check-config", no_argument, NULL, 'k' },
-                                             { "help-config", no_argument, NULL, 'h' },
-                                             { "version", no_argument, NULL, 'v' },
-                                             { 0 } };
+    static const struct program_mode modes[] = {
+        { "migrate", "bring the database to this version and end", migrate },
+        { "stop-all", "remove every container and network of this installation; data stays",
+          stop_all },
+        { 0 },
+    };
     struct controller_config config = { 0 };
-    const char *path = NULL;
-    struct err err = { 0 };
-    int mode = 'r', o;
+    const struct program program = {
+        .name = "evenkeel-controller",
+        .keys = controller_conf_keys,
+        .key_count = controller_conf_count,
+        .config = &config,
+        .log_level = &config.log_level,
+        .umask = 077,
+        .run = run,
+        .modes = modes,
+    };
 
-    while ((o = getopt_long(argc, argv, "", options, NULL)) != -1)
-        if (o == 'c')
-            path = optarg;
-        else
-            mode = o;
-    if (mode == 'h')
-        return controller_config_print(stdout), EXIT_SUCCESS;
-    if (mode == 'v')
-        return puts("evenkeel-controller " EVENKEEL_VERSION), EXIT_SUCCESS;
-    if (mode == '?' || !path || optind < argc)
-        return fputs(usage, stderr), 2;
-    if (controller_config_read(path, &config, &err))
-        return fail(&err);
-    log_set_level(config.log_level);
-    int rc = mode == 'm'   ? controller_migrate(&config, &err)
-             : mode == 's' ? controller_stop_all(&config, &err)
-             : mode == 'k' ? 0
-                           : run(&config, &err);
-    controller_config_done(&config);
-    return rc ? fail(&err) : EXIT_SUCCESS;
+    return program_main(&program, argc, argv);
 }

@@ -3,11 +3,10 @@
 #include <stddef.h>
 
 #include "base/mem.h"
-#include "conf/conf.h"
 
 #define AT(member) offsetof(struct controller_config, member)
 
-static const struct conf_key keys[] = {
+const struct conf_key controller_conf_keys[] = {
     { "api_url", CONF_TEXT, AT(api_url), "http://localhost:8081", NULL, NULL,
       "where the gateway answers, as people see it" },
     { "build.log_max", CONF_SIZE, AT(log_max), "16Mi", "4Ki", "1Gi", "bytes of one build's log" },
@@ -68,18 +67,4 @@ static const struct conf_key keys[] = {
     { "sites.server", CONF_TEXT, AT(sites_server), NULL, NULL, NULL,
       "where the static server listens: a socket, or host:port" },
 };
-
-int controller_config_read(const char *path, struct controller_config *config, struct err *err)
-{
-    return conf_read(path, keys, countof(keys), config, err);
-}
-
-void controller_config_done(struct controller_config *config)
-{
-    conf_done(keys, countof(keys), config);
-}
-
-void controller_config_print(FILE *out)
-{
-    conf_print(out, keys, countof(keys));
-}
+const size_t controller_conf_count = countof(controller_conf_keys);

@@ -4,9 +4,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 
-#include "base/err.h"
+#include "conf/conf.h"
 
 struct controller_config {
     char *log_level;
@@ -30,8 +29,7 @@ struct controller_config {
     int64_t builds_keep, releases_keep, events_keep;
 };
 
-int controller_config_read(const char *path, struct controller_config *config, struct err *err);
-void controller_config_done(struct controller_config *config);
-void controller_config_print(FILE *out);
+extern const struct conf_key controller_conf_keys[];
+extern const size_t controller_conf_count;
 
 #endif

@@ -20,6 +20,7 @@ const struct conf_key gateway_conf_keys[] = {
       "for tls: file with this gateway's token" },
     { "listen.host", CONF_TEXT, AT(listen_host), "127.0.0.1", NULL, NULL, "address to listen on" },
     { "listen.port", CONF_INT, AT(listen_port), "8081", "0", "65535", "port to listen on; 0: any" },
+    { "log_level", CONF_TEXT, AT(log_level), "info", NULL, NULL, "debug, info, warn or error" },
     { "public_url", CONF_TEXT, AT(public_url), "", NULL, NULL,
       "how clients reach this gateway, for the log" },
 };

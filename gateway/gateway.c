@@ -20,7 +20,6 @@ enum {
                                         the first is under way */
     REQUEST_TIMEOUT_S = 30,
     IDLE_TIMEOUT_S = 75,
-    TOKEN_MAX = 4096,
 };
 
 /* ---- hosted git: the one place where it comes in ---- */
@@ -91,16 +90,6 @@ static void on_request(struct http_request *request, void *arg)
 
 /* ---- starting and stopping ---- */
 
-static int read_token(const char *path, char **token, struct err *err)
-{
-    if (!*path)
-        return 0;
-    if (fs_read(path, TOKEN_MAX, token, NULL, err))
-        return err_prefix(err, "reading the token for the controller");
-    (*token)[strcspn(*token, "\r\n")] = '\0';
-    return 0;
-}
-
 static void on_too_big(struct http_request *request, void *arg)
 {
     const struct gateway *gateway = arg;
@@ -151,7 +140,7 @@ int gateway_start(struct loop *loop, const struct gateway_config *config, struct
 
     gateway->loop = loop;
     gateway->config = config;
-    if (read_token(config->controller_token_file, &gateway->token, err) ||
+    if (conf_read_secret(config->controller_token_file, &gateway->token, err) ||
         start_http(gateway, err) || start_link(gateway, err)) {
         gateway_stop(gateway);
         gateway_free(gateway);

@@ -13,6 +13,7 @@
 #include "rpc/rpc.h"
 
 struct gateway_config {
+    char *log_level;
     char *listen_host;
     int64_t listen_port;
     char *controller_address, *controller_ca, *controller_token_file, *controller_name;

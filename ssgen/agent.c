@@ -346,7 +346,7 @@ static int open_link(struct agent *agent, struct err *err)
     const char *ca_file = agent->config->controller_ca_file;
     auto_wipe char *token = NULL;
 
-    if (ssgen_read_token(agent->config, &token, err))
+    if (conf_read_secret(agent->config->controller_token_file, &token, err))
         return -1;
     const struct rpc_client_config link = { .address = agent->config->controller_address,
                                             .ca_file = *ca_file ? ca_file : NULL,

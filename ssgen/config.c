@@ -1,13 +1,12 @@
 #include "ssgen/config.h"
 
-#include <string.h>
+#include <stddef.h>
 
-#include "base/fs.h"
 #include "base/mem.h"
 
 /* clang-format off */
 #define AT(member) offsetof(struct ssgen_config, member)
-const struct conf_key ssgen_keys[] = {
+const struct conf_key ssgen_conf_keys[] = {
     { "controller.address",    CONF_TEXT,     AT(controller_address),    "unix:/run/evenkeel/controller.sock", NULL, NULL, "the controller: unix:/path or tls://host:port" },
     { "controller.ca_file",    CONF_TEXT,     AT(controller_ca_file),    "",      NULL,   NULL,    "PEM of who may sign the controller's certificate (tls)" },
     { "controller.token_file", CONF_TEXT,     AT(controller_token_file), "",      NULL,   NULL,    "file with this agent's token (tls)" },
@@ -28,16 +27,4 @@ const struct conf_key ssgen_keys[] = {
     { "site.path_max",         CONF_INT,      AT(path_max),              "1024",  "16",   "4096",  "bytes of a path" },
 };
 /* clang-format on */
-const size_t ssgen_key_count = countof(ssgen_keys);
-
-enum { TOKEN_SIZE_MAX = 4096 };
-
-int ssgen_read_token(const struct ssgen_config *config, char **token, struct err *err)
-{
-    if (*config->controller_token_file == '\0')
-        return 0;
-    if (fs_read(config->controller_token_file, TOKEN_SIZE_MAX, token, NULL, err))
-        return err_prefix(err, "reading the token");
-    (*token)[strcspn(*token, "\r\n")] = '\0';
-    return 0;
-}
+const size_t ssgen_conf_count = countof(ssgen_conf_keys);

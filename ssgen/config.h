@@ -4,7 +4,6 @@
 
 #include <stdint.h>
 
-#include "base/err.h"
 #include "conf/conf.h"
 
 struct ssgen_config {
@@ -16,10 +15,7 @@ struct ssgen_config {
     int64_t archive_max, entries_max, bytes_max, path_max, depth_max;
 };
 
-extern const struct conf_key ssgen_keys[];
-extern const size_t ssgen_key_count;
-
-/* The first line of the token file; NULL when none is configured. The caller's to wipe_free. */
-int ssgen_read_token(const struct ssgen_config *config, char **token, struct err *err);
+extern const struct conf_key ssgen_conf_keys[];
+extern const size_t ssgen_conf_count;
 
 #endif

@@ -13,7 +13,7 @@
 #include "base/text.h"
 #include "model/node.h"
 
-enum { FILE_SIZE_MAX = 256 * 1024 };
+enum { FILE_SIZE_MAX = 256 * 1024, SECRET_SIZE_MAX = 4096 };
 
 struct table {
     const struct conf_key *keys;
@@ -221,6 +221,17 @@ void conf_done(const struct conf_key *keys, size_t count, void *config)
         if (keys[i].type == CONF_TEXT)
             free(take(text));
     }
+}
+
+int conf_read_secret(const char *path, char **secret, struct err *err)
+{
+    *secret = NULL;
+    if (*path == '\0')
+        return 0;
+    if (fs_read(path, SECRET_SIZE_MAX, secret, NULL, err))
+        return err_prefix(err, "reading the secret in %s", path);
+    (*secret)[strcspn(*secret, "\r\n")] = '\0';
+    return 0;
 }
 
 void conf_print(FILE *out, const struct conf_key *keys, size_t count)

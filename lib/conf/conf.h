@@ -32,6 +32,11 @@ struct conf_key {
 int conf_read(const char *path, const struct conf_key *keys, size_t count, void *config,
               struct err *err);
 void conf_done(const struct conf_key *keys, size_t count, void *config); /* frees the texts */
+
+/* The first line of a file that holds a secret; NULL when `path` is "". The caller's to wipe_free.
+ */
+int conf_read_secret(const char *path, char **secret, struct err *err);
+
 void conf_print(FILE *out, const struct conf_key *keys,
                 size_t count); /* key, type, default, bounds, help */
 

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -61,6 +62,26 @@ static void test_defaults_then_file(void **state)
     assert_true(config.is_quiet);
     conf_done(keys, countof(keys), &config);
     assert_null(config.token);
+}
+
+static void test_a_secret_is_the_first_line(void **state)
+{
+    char path[] = "/tmp/conf-secret-XXXXXX";
+    struct err err = { 0 };
+    char *secret = NULL;
+
+    (void)state;
+    close(mkstemp(path));
+    assert_int_equal(fs_write(path, "ab c\r\nnext\n", 12, 0600, &err), 0);
+    assert_int_equal(conf_read_secret(path, &secret, &err), 0);
+    assert_string_equal(secret, "ab c");
+    free(secret);
+    unlink(path);
+    assert_int_equal(conf_read_secret(path, &secret, &err), -1);
+    assert_non_null(strstr(err.text, path));
+    assert_null(secret);
+    assert_int_equal(conf_read_secret("", &secret, &err), 0);
+    assert_null(secret);
 }
 
 static void test_without_a_file(void **state)
@@ -151,6 +172,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults_then_file),
+        cmocka_unit_test(test_a_secret_is_the_first_line),
         cmocka_unit_test(test_without_a_file),
         cmocka_unit_test(test_missing_file),
         cmocka_unit_test(test_refusals),
