@@ -22,13 +22,17 @@
 
 enum { FILE_SIZE_MAX = 256 * 1024 * 1024 };
 
+/* An instance whose queue of connections is full drops what comes, and the kernel would ask again
+ * after 1 s, 3 s, 7 s; here a connection takes less than a millisecond, so the router asks sooner.
+ * HAProxy waits for as long again before it retries: 12 retries are 3 s of a refusing instance and
+ * 6 s of a silent one. */
 static const char limits[] = "defaults\n"
                              "    mode http\n"
                              "    balance roundrobin\n"
                              "    option redispatch 1\n"
-                             "    retries 3\n"
+                             "    retries 12\n"
                              "    retry-on conn-failure\n"
-                             "    timeout connect 3s\n"
+                             "    timeout connect 250ms\n"
                              "    timeout client 5m\n"
                              "    timeout server 5m\n"
                              "    timeout queue 30s\n"
