@@ -11,6 +11,7 @@
 #include "git/repository.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -265,11 +266,21 @@ int git_set_ref(const char *repository, const char *name, const char *sha, struc
     return -1;
 }
 
+/* The ref's name says its value: whoever comes second finds it done. Two at once would meet at
+ * libgit2's lock file, and one of them fail. */
 int git_keep(const char *repository, const char *sha, struct err *err)
 {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     auto_free char *name = xasprintf("%s%.60s", keep_prefix, sha);
+    char found[GIT_SHA_LEN + 1];
+    struct err ignored = { 0 };
 
-    return git_set_ref(repository, name, sha, err);
+    pthread_mutex_lock(&lock);
+    int rc = git_local_ref(repository, name, found, &ignored)
+                 ? git_set_ref(repository, name, sha, err)
+                 : 0;
+    pthread_mutex_unlock(&lock);
+    return rc;
 }
 
 int git_unkeep(const char *repository, const char *sha, struct err *err)

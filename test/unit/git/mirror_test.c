@@ -2,6 +2,7 @@
  */
 #include "fixture.h"
 
+#include <pthread.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <utime.h>
@@ -274,6 +275,47 @@ static int start(void **state)
     return 0;
 }
 
+struct keeper {
+    const char *repository, *sha;
+    pthread_barrier_t *start;
+    struct err err;
+};
+
+static void *keep_at_once(void *arg)
+{
+    struct keeper *keeper = arg;
+
+    pthread_barrier_wait(keeper->start);
+    git_keep(keeper->repository, keeper->sha, &keeper->err);
+    return NULL;
+}
+
+/* The fetcher and the registrar of two apps may want the same commit in the same moment. */
+static void one_commit_is_kept_by_many_at_once(void **state)
+{
+    enum { ROUNDS = 100, KEEPERS = 4 };
+    const struct fixture *f = *state;
+    auto_free char *sha = fixture_git(f->bare, "rev-parse", "refs/heads/main", NULL);
+    struct keeper keepers[KEEPERS];
+    pthread_t threads[KEEPERS];
+    pthread_barrier_t start;
+    struct err err = { 0 };
+
+    pthread_barrier_init(&start, NULL, KEEPERS);
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < KEEPERS; i++) {
+            keepers[i] = (struct keeper){ f->bare, sha, &start, { 0 } };
+            assert_int_equal(pthread_create(&threads[i], NULL, keep_at_once, &keepers[i]), 0);
+        }
+        for (int i = 0; i < KEEPERS; i++) {
+            pthread_join(threads[i], NULL);
+            assert_string_equal(keepers[i].err.text, "");
+        }
+        assert_int_equal(git_unkeep(f->bare, sha, &err), 0);
+    }
+    pthread_barrier_destroy(&start);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +329,7 @@ int main(void)
         cmocka_unit_test(leftovers_of_a_killed_fetch_do_not_block),
         cmocka_unit_test(what_is_kept_survives_collection),
         cmocka_unit_test(refs_are_set_and_deleted),
+        cmocka_unit_test(one_commit_is_kept_by_many_at_once),
     };
 
     return cmocka_run_group_tests(tests, start, fixture_stop);
