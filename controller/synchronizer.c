@@ -283,10 +283,9 @@ int synchronizer_pass(struct controller *c, struct err *err)
 
     if (c->router->check(c->router->self, err))
         log_warn("checking the router", E(err));
-    if (list_running(c, names, &failure) && failure.class != ERR_UNAVAILABLE) {
-        *err = failure;
-        return -1;
-    }
+    /* Whatever the listing failed of (a daemon that is killed cuts connections in more than one
+     * way), each app's step looks again and says what it finds. */
+    list_running(c, names, &failure);
     if (tx_begin(c->store, TX_OBSERVE, &tx, err) || store_add_moving(tx, err) ||
         store_add_work_for_lost_instances(tx, names, &lost, err) || tx_commit(&tx, err))
         return -1;
